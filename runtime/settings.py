@@ -1,0 +1,49 @@
+"""The pipeline's constants, named once; a bundle may state its own and a user may override some."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from samotion.engines.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Constants of the published pipeline (CVPR 2025) unless the bundle's manifest states others.
+
+    seed: draws the sample of queries. step: frames between query frames. grid_pixels: a query frame's grid has
+    a pitch of ⌊√(H·W/grid_pixels)⌋ pixels. max_tracks: most tracks followed at once. point_chunk: tracks that
+    go through the tracker together. max_side: frames are shrunk to this longest side, in pixels.
+    max_frames: longer clips are strided down to at most this many frames (None: all).
+    prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
+    negative clicks of such a prompt. best_three: if no track passes, take the best three all the same
+    (published; here off, so that "nothing moves" can be said).
+    """
+
+    seed: int = 0
+    step: int = 10
+    grid_pixels: int = 9000
+    max_tracks: int = 5000
+    point_chunk: int = 256
+    max_side: int = 1000
+    max_frames: int | None = None
+    prompt_step: int = 16
+    clicks: int = 1
+    background_clicks: int = 0
+    best_three: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("step", "grid_pixels", "max_tracks", "point_chunk", "max_side", "prompt_step", "clicks"):
+            if getattr(self, name) < 1:
+                raise SettingsError(f"{name} is {getattr(self, name)}, expected at least 1")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise SettingsError(f"max_frames is {self.max_frames}, expected at least 1")
+        if self.seed < 0 or self.background_clicks < 0:
+            raise SettingsError("seed and background_clicks must not be negative")
+
+    def override(self, values: Mapping[str, Any]) -> "Settings":
+        """Return these settings with ``values`` in place; raises SettingsError on an unknown name."""
+        known = {field.name for field in fields(self)}
+        if unknown := sorted(set(values) - known):
+            raise SettingsError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
+        return replace(self, **values)

@@ -1,0 +1,143 @@
+"""The values that pass between stages, each checked once where it is made.
+
+T frames of H×W pixels, N tracks, Q query frames, K objects. Coordinates are (x, y) in pixels of the frames
+given to the pipeline, (0, 0) being the centre of the top left pixel.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+Bool = NDArray[np.bool_]
+Float = NDArray[np.float32]
+Int = NDArray[np.int64]
+Bytes = NDArray[np.uint8]
+
+
+def _expect(name: str, array: NDArray[np.generic], shape: tuple[int | None, ...], dtype: type) -> None:
+    """Raise ValueError unless ``array`` has ``dtype`` and ``shape`` (None: any length)."""
+    fits = array.ndim == len(shape) and all(
+        want is None or want == have for want, have in zip(shape, array.shape, strict=True)
+    )
+    if not fits or array.dtype != dtype:
+        raise ValueError(f"{name}: found {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Decoded frames of one input.
+
+    frames: (T, H, W, 3) uint8, RGB, upright. fps: frames a second of the source. source_size: (height, width)
+    before any resize; masks are written at this size. source_index: (T,) int64, the source frame that each
+    frame is. source_count: how many frames the source has. name: stem for output.
+    """
+
+    name: str
+    frames: Bytes
+    fps: Fraction
+    source_size: tuple[int, int]
+    source_index: Int
+    source_count: int
+
+    def __post_init__(self) -> None:
+        _expect("frames", self.frames, (None, None, None, 3), np.uint8)
+        _expect("source_index", self.source_index, (len(self.frames),), np.int64)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the frames."""
+        return self.frames.shape[1], self.frames.shape[2]
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """Long-range point tracks after filtering.
+
+    xy: (N, T, 2) float32 pixels. visible: (N, T) bool. visibility, confidence: (N, T) float32 in [0, 1].
+    query_frame: (N,) int64, the frame each track was asked on.
+    """
+
+    xy: Float
+    visible: Bool
+    visibility: Float
+    confidence: Float
+    query_frame: Int
+
+    def __post_init__(self) -> None:
+        n, t = self.visible.shape
+        _expect("xy", self.xy, (n, t, 2), np.float32)
+        _expect("visible", self.visible, (n, t), np.bool_)
+        _expect("visibility", self.visibility, (n, t), np.float32)
+        _expect("confidence", self.confidence, (n, t), np.float32)
+        _expect("query_frame", self.query_frame, (n,), np.int64)
+
+    def select(self, chosen: NDArray[np.bool_] | Int) -> "Tracks":
+        """Return the tracks that a boolean mask (N,) or an index array names."""
+        return Tracks(
+            self.xy[chosen],
+            self.visible[chosen],
+            self.visibility[chosen],
+            self.confidence[chosen],
+            self.query_frame[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class Disparity:
+    """Relative inverse depth: values (T, H, W) float32, scaled to [0, 1] in each frame, larger is nearer."""
+
+    values: Float
+
+    def __post_init__(self) -> None:
+        _expect("disparity", self.values, (None, None, None), np.float32)
+
+
+@dataclass(frozen=True)
+class Features:
+    """One semantic feature a track: values (N, C) float32, DINOv2 keys at the track's own query point."""
+
+    values: Float
+
+    def __post_init__(self) -> None:
+        _expect("features", self.values, (None, None), np.float32)
+
+
+@dataclass(frozen=True)
+class MotionLabels:
+    """Which tracks move by themselves: probability (N,) float32; dynamic (N,) bool, the tracks chosen."""
+
+    probability: Float
+    dynamic: Bool
+
+    def __post_init__(self) -> None:
+        _expect("probability", self.probability, (None,), np.float32)
+        _expect("dynamic", self.dynamic, self.probability.shape, np.bool_)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Clicks on one frame: xy (P, 2) float32 pixels; positive (P,) bool, False for a click on background."""
+
+    frame: int
+    xy: Float
+    positive: Bool
+
+
+@dataclass(frozen=True)
+class TrackGroup:
+    """One object found in stage 1: the prompt that found it and its tracks (N,) bool of all dynamic ones."""
+
+    prompt: Prompt
+    tracks: Bool
+
+
+@dataclass(frozen=True)
+class ObjectMasks:
+    """Where each object is: values (K, T, H, W) bool; object 0 wins where masks overlap."""
+
+    values: Bool
+
+    def __post_init__(self) -> None:
+        _expect("masks", self.values, (None, None, None, None), np.bool_)
