@@ -31,7 +31,8 @@ class Clip:
 
     frames: (T, H, W, 3) uint8, RGB, upright. fps: frames a second of the source. source_size: (height, width)
     before any resize; masks are written at this size. source_index: (T,) int64, the source frame that each
-    frame is. source_count: how many frames the source has. name: stem for output.
+    frame is. source_count: how many frames the source has. times: (T,) float64, seconds from the first source
+    frame. name: stem for output.
     """
 
     name: str
@@ -40,10 +41,12 @@ class Clip:
     source_size: tuple[int, int]
     source_index: Int
     source_count: int
+    times: NDArray[np.float64]
 
     def __post_init__(self) -> None:
         _expect("frames", self.frames, (None, None, None, 3), np.uint8)
         _expect("source_index", self.source_index, (len(self.frames),), np.int64)
+        _expect("times", self.times, (len(self.frames),), np.float64)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -141,3 +144,14 @@ class ObjectMasks:
 
     def __post_init__(self) -> None:
         _expect("masks", self.values, (None, None, None, None), np.bool_)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What the pipeline found in one clip: seconds maps a stage's name to the time it took."""
+
+    clip: Clip
+    tracks: Tracks
+    labels: MotionLabels
+    masks: ObjectMasks
+    seconds: dict[str, float]
