@@ -32,10 +32,14 @@ def read(path: Path, under: str | None = None) -> dict[str, Tensor]:
         state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(f"{path}: not a readable checkpoint of tensors ({reason}); download it again") from error
+        raise CheckpointError(
+            f"{path}: not a readable checkpoint of tensors ({reason}); download it again"
+        ) from error
     if under is not None:
         if not isinstance(state, Mapping) or under not in state:
-            raise CheckpointError(f"{path}: expected the weights under '{under}', found none; is it the official file?")
+            raise CheckpointError(
+                f"{path}: expected the weights under '{under}', found none; is it the official file?"
+            )
         state = state[under]
     if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
         raise CheckpointError(f"{path}: expected a state dict of tensors; is it the official file?")

@@ -112,7 +112,12 @@ def _blend(average: dict[str, Tensor], model: nn.Module, past: float) -> None:
 
 
 def _save(
-    path: Path, model: nn.Module, optimiser: torch.optim.Optimizer, average: dict[str, Tensor], step: int, spent: float
+    path: Path,
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    average: dict[str, Tensor],
+    step: int,
+    spent: float,
 ) -> None:
     """Write everything that a resumed run needs, in one rename."""
     partial = path.with_suffix(".partial")

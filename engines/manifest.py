@@ -1,0 +1,153 @@
+"""bundle.json: what a bundle of engines holds, how its networks want their inputs, and its files' hashes."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from samotion.engines.engine import TensorSpec
+from samotion.engines.errors import BundleError
+
+FILE = "bundle.json"
+FORMAT = 1
+GRAPHS = (
+    "track_features",
+    "track_queries",
+    "track_head",
+    "depth",
+    "semantics",
+    "motion",
+    "mask_encoder",
+    "mask_decoder",
+    "memory_encoder",
+    "memory_attention",
+)
+MEND = "export it again with samotion-export, or leave --engines away for the shipped bundle"
+
+
+@dataclass(frozen=True)
+class TrackerInput:
+    """BootsTAPIR: frames are resized to size × size pixels."""
+
+    size: int
+
+
+@dataclass(frozen=True)
+class DepthInput:
+    """Depth-Anything-V2: one side becomes ``size`` pixels, both are rounded to multiples of ``multiple``."""
+
+    size: int
+    multiple: int
+
+
+@dataclass(frozen=True)
+class SemanticsInput:
+    """DINOv2: frames are resized up to multiples of ``multiple``, after a shrink to ``longest_side`` if given."""
+
+    multiple: int
+    longest_side: int | None
+
+
+@dataclass(frozen=True)
+class MasksInput:
+    """SAM2: frames are resized to size × size pixels; the rest is its memory bank.
+
+    memory_frames: slots of the bank, the clicked frames' not counted among the recent ones (published: 7 with
+    one clicked). pointers: most object pointers. signed_pointers: 2.1 keeps the sign of pointers' distances.
+    """
+
+    size: int
+    memory_frames: int
+    pointers: int
+    signed_pointers: bool
+
+
+@dataclass(frozen=True)
+class GraphEntry:
+    """One graph: its file and the file's further parts by sha256, tensors, precision and parity figures."""
+
+    file: str
+    sha256: Mapping[str, str]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    opset: int
+    precision: str
+    parity: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """All of bundle.json. settings: pipeline constants (samotion.runtime.settings) that this bundle states."""
+
+    name: str
+    version: str
+    licences: Mapping[str, str]
+    settings: Mapping[str, Any]
+    tracker: TrackerInput
+    depth: DepthInput
+    semantics: SemanticsInput
+    masks: MasksInput
+    graphs: Mapping[str, GraphEntry]
+    format: int = FORMAT
+
+    def dumps(self) -> str:
+        """Return the manifest as JSON text."""
+        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+
+    @property
+    def digest(self) -> str:
+        """Short name of exactly these engines and settings."""
+        return hashlib.sha256(self.dumps().encode()).hexdigest()[:12]
+
+
+def read(folder: Path) -> Manifest:
+    """Return the manifest of the bundle in ``folder``; raises BundleError if there is none that we can read."""
+    path = folder / FILE
+    if not path.is_file():
+        raise BundleError(f"{folder}: no {FILE} found, so this is no engine bundle; {MEND}")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if data["format"] != FORMAT:
+            raise BundleError(f"{path}: format {data['format']}, this version reads {FORMAT}; {MEND}")
+        return _manifest(data)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); {MEND}") from error
+
+
+def _manifest(data: dict[str, Any]) -> Manifest:
+    """Return ``data`` as a Manifest; raises KeyError or TypeError where a part is missing or unknown."""
+    parts: dict[str, Any] = {
+        "tracker": TrackerInput(**data["tracker"]),
+        "depth": DepthInput(**data["depth"]),
+        "semantics": SemanticsInput(**data["semantics"]),
+        "masks": MasksInput(**data["masks"]),
+        "graphs": {name: _entry(data["graphs"][name]) for name in GRAPHS},
+    }
+    return Manifest(**{**data, **parts})
+
+
+def _entry(data: dict[str, Any]) -> GraphEntry:
+    """Return one graph's entry."""
+    specs = {
+        key: tuple(TensorSpec(t["name"], t["dtype"], tuple(t["shape"])) for t in data[key])
+        for key in ("inputs", "outputs")
+    }
+    return GraphEntry(**{**data, **specs})
+
+
+def hash_of(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(folder: Path, entry: GraphEntry) -> None:
+    """Raise BundleError unless every file of ``entry`` is there and has its hash."""
+    for name, wanted in entry.sha256.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleError(f"{path}: missing from the bundle; {MEND}")
+        if (found := hash_of(path)) != wanted:
+            raise BundleError(f"{path}: damaged (sha256 {found[:12]}…, expected {wanted[:12]}…); {MEND}")

@@ -1,0 +1,107 @@
+"""The ONNX Runtime backend: CPU, or CUDA where it is asked for and really there."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from samotion.engines.engine import Array, TensorSpec
+from samotion.engines.errors import BundleError, EngineError
+
+PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+
+
+def require(provider: str) -> str:
+    """Return ONNX Runtime's name of ``provider``; raises EngineError if it is unknown or not there."""
+    available = [name for name, full in PROVIDERS.items() if full in onnxruntime.get_available_providers()]
+    if provider not in PROVIDERS:
+        raise EngineError(f"provider '{provider}' is unknown; available here: {', '.join(available)}")
+    if provider not in available:
+        raise EngineError(
+            f"provider '{provider}' is not in this ONNX Runtime {onnxruntime.__version__} "
+            f"(it has: {', '.join(available)}); install samotion[gpu] without samotion[cpu], or use --provider cpu"
+        )
+    return PROVIDERS[provider]
+
+
+class OnnxEngine:
+    """One ONNX graph on ONNX Runtime.
+
+    path: the graph. inputs, outputs: its tensors, from the manifest. provider: "cpu" or "cuda". threads: of
+    one operator; 0 takes every core. Raises EngineError if the provider is not there or does not start, and
+    BundleError if the file is no graph.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        provider: str = "cpu",
+        threads: int = 0,
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self._name = path.stem
+        wanted = require(provider)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            session: Any = onnxruntime.InferenceSession(path, options, providers=[wanted])
+        except Exception as error:  # ONNX Runtime raises a family of C++ exceptions without a public root
+            raise BundleError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
+        # A missing CUDA library makes ONNX Runtime go on with the CPU and only log it.
+        if (got := session.get_providers()[0]) != wanted:
+            raise EngineError(
+                f"provider '{provider}' did not start (ONNX Runtime took {got}): a CUDA or cuDNN library is missing; "
+                "install them or use --provider cpu"
+            )
+        self._session: Any = session
+
+    def __call__(self, **inputs: Array) -> Mapping[str, NDArray[np.float32]]:
+        """Run once; raises EngineError where an input does not fit its spec or the run fails."""
+        if self._session is None:
+            raise EngineError(f"engine {self._name} is closed")
+        feed = {spec.name: _fitted(self._name, spec, inputs) for spec in self.inputs}
+        names = [spec.name for spec in self.outputs]
+        try:
+            answers = self._session.run(names, feed)
+        except Exception as error:  # as above
+            raise EngineError(f"engine {self._name} failed: {_first_line(error)}") from error
+        return dict(zip(names, answers, strict=True))
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error's text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _fitted(engine: str, spec: TensorSpec, inputs: Mapping[str, Array]) -> Array:
+    """Return the array for ``spec``, contiguous; raises EngineError if it is missing or of another shape or type."""
+    if spec.name not in inputs:
+        raise EngineError(f"engine {engine}: input {spec.name} is missing")
+    array = np.ascontiguousarray(inputs[spec.name])
+    fits = array.dtype == spec.dtype and array.ndim == len(spec.shape)
+    fits = fits and all(isinstance(w, str) or w == h for w, h in zip(spec.shape, array.shape, strict=True))
+    if not fits:
+        raise EngineError(
+            f"engine {engine}: input {spec.name} is {array.dtype} {array.shape}, expected {spec.dtype} {spec.shape}"
+        )
+    return array
