@@ -1,0 +1,40 @@
+"""Semantics: DINOv2's keys, as the motion network reads them."""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from samotion.export.graph import GraphSpec
+from samotion.export.vit import VIT_B, VisionTransformer, VitParams
+
+# As published with the motion network: ViT-B/14 with a patch every 7 pixels.
+OFFICIAL = replace(VIT_B, stride=7)
+NANO = VitParams(width=96, depth=4, heads=3, grid=18)
+# Pixels to which NANO wants an image's longest side shrunk; OFFICIAL keeps an image's size.
+NANO_LONGEST_SIDE = 448
+
+
+class Semantics(nn.Module):
+    """Graph: image ("B", 3, "h", "w") ImageNet-normalised, multiples of 14 -> keys ("B", "gh", "gw", C)."""
+
+    def __init__(self, model: VisionTransformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the keys; channel = d · heads + head, as trained."""
+        return self.model.keys(image)
+
+
+def example(params: VitParams, rows: int = 4, columns: int = 5, batch: int = 2) -> dict[str, Tensor]:
+    """Return inputs of the graph: random images of rows × columns patches."""
+    random = torch.Generator().manual_seed(rows)
+    return {"image": torch.randn(batch, 3, rows * params.patch, columns * params.patch, generator=random)}
+
+
+def graphs(model: VisionTransformer) -> list[GraphSpec]:
+    """Return the one graph of this network."""
+    dynamic = {"image": {0: "B", 2: "h", 3: "w"}}
+    unseen = example(model.params, 9, 7, 1)
+    return [GraphSpec("semantics", Semantics(model), example(model.params), dynamic, ("keys",), unseen)]
