@@ -1,0 +1,150 @@
+"""From a network part in PyTorch to one checked ONNX file."""
+
+import logging
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx.external_data_helper import ExternalDataInfo
+from torch import Tensor
+
+from samotion.engines.engine import TensorSpec
+from samotion.engines.errors import EngineError
+from samotion.engines.manifest import GraphEntry, hash_of
+from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.export.graph import GraphSpec
+
+OPSET = 20
+RELATIVE_ERROR = 1e-3  # float32 sums in another order; a wrong detail is off by far more
+PROTOBUF_LIMIT = 2_000_000_000
+NUMPY_NAMES = {1: "float32", 7: "int64", 9: "bool", 10: "float16"}
+
+
+def export(spec: GraphSpec, folder: Path) -> GraphEntry:
+    """Write FOLDER/NAME.onnx for ``spec`` and return its manifest entry.
+
+    The file is checked by onnx with full shape inference, holds standard-domain operators only, and answers as
+    PyTorch does on the example and on the unseen sizes. Raises EngineError where it does not.
+    """
+    path = folder / f"{spec.name}.onnx"
+    _write(spec, path)
+    inputs, outputs = _check(path)
+    entry = GraphEntry(
+        file=path.name,
+        sha256={name: hash_of(folder / name) for name in _files(path)},
+        inputs=inputs,
+        outputs=outputs,
+        opset=OPSET,
+        precision="float32",
+        parity=_parity(spec, path, inputs, outputs),
+    )
+    for output, error in entry.parity.items():
+        if not error <= RELATIVE_ERROR:
+            raise EngineError(f"{path.name}: {output} is off PyTorch's by {error:.2e}, expected {RELATIVE_ERROR:.0e}")
+    return entry
+
+
+def _write(spec: GraphSpec, path: Path) -> None:
+    """Trace ``spec`` and write the graph; weights past protobuf's limit go to a file beside it."""
+    dims = {name: {axis: torch.export.Dim.DYNAMIC for axis in spec.dynamic.get(name, {})} for name in spec.inputs}
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            spec.module.eval(),
+            tuple(spec.inputs.values()),
+            dynamo=True,
+            input_names=list(spec.inputs),
+            output_names=list(spec.outputs),
+            dynamic_shapes=tuple(dims.values()),
+            opset_version=OPSET,
+            optimize=True,
+            verbose=False,
+        )
+    assert program is not None
+    size = sum(value.numel() * value.element_size() for value in spec.module.state_dict().values())
+    program.save(path, external_data=size > PROTOBUF_LIMIT)
+    _rename_axes(path, spec)
+
+
+def _rename_axes(path: Path, spec: GraphSpec) -> None:
+    """Give the dynamic axes of the inputs the names that the spec states, throughout the graph."""
+    model = onnx.load(path, load_external_data=False)
+    names: dict[str, str] = {}
+    for tensor in model.graph.input:
+        for axis, name in spec.dynamic.get(tensor.name, {}).items():
+            names[tensor.type.tensor_type.shape.dim[axis].dim_param] = name
+    for tensor in [*model.graph.input, *model.graph.output, *model.graph.value_info]:
+        for dim in tensor.type.tensor_type.shape.dim:
+            if dim.dim_param in names:
+                dim.dim_param = names[dim.dim_param]
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    del model.graph.metadata_props[:]
+    onnx.save(model, path)
+
+
+def _files(path: Path) -> list[str]:
+    """Return the names of the graph's file and of the external data it refers to."""
+    model = onnx.load(path, load_external_data=False)
+    parts = {
+        ExternalDataInfo(tensor).location
+        for tensor in model.graph.initializer
+        if tensor.HasField("data_location") and tensor.data_location == onnx.TensorProto.EXTERNAL
+    }
+    return [path.name, *sorted(parts)]
+
+
+def _check(path: Path) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Check the graph and return its inputs and outputs."""
+    onnx.checker.check_model(str(path), full_check=True)
+    model = onnx.load(path, load_external_data=False)
+    foreign = {node.domain for node in model.graph.node} - {"", "ai.onnx"}
+    if foreign or model.functions:
+        raise EngineError(f"{path.name}: holds operators outside the standard domain: {', '.join(sorted(foreign))}")
+    return _specs(model.graph.input), _specs(model.graph.output)
+
+
+def _specs(tensors: object) -> tuple[TensorSpec, ...]:
+    """Return TensorSpecs of a graph's value infos."""
+    return tuple(
+        TensorSpec(
+            tensor.name,
+            NUMPY_NAMES[tensor.type.tensor_type.elem_type],
+            tuple(dim.dim_param or int(dim.dim_value) for dim in tensor.type.tensor_type.shape.dim),
+        )
+        for tensor in tensors  # type: ignore[attr-defined]
+    )
+
+
+def _parity(
+    spec: GraphSpec, path: Path, inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]
+) -> Mapping[str, float]:
+    """Return the largest relative error of each output against PyTorch, over the example and the unseen sizes."""
+    worst = dict.fromkeys(spec.outputs, 0.0)
+    with OnnxEngine(path, inputs, outputs) as engine:
+        for case in filter(None, (spec.inputs, spec.unseen)):
+            answers = engine(**{name: value.numpy() for name, value in case.items()})
+            for name, wanted in _torch_answers(spec, case).items():
+                worst[name] = max(worst[name], relative_error(answers[name], wanted))
+    return worst
+
+
+def _torch_answers(spec: GraphSpec, case: dict[str, Tensor]) -> dict[str, NDArray[np.float32]]:
+    """Return what PyTorch answers, by output name."""
+    with torch.no_grad():
+        answer = spec.module.eval()(*case.values())
+    tensors = (answer,) if isinstance(answer, Tensor) else answer
+    return {name: tensor.numpy() for name, tensor in zip(spec.outputs, tensors, strict=True)}
+
+
+def relative_error(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> float:
+    """Return ‖found−wanted‖/‖wanted‖, infinite for another shape."""
+    if found.shape != wanted.shape:
+        return float("inf")
+    return float(np.linalg.norm(found - wanted) / max(float(np.linalg.norm(wanted)), 1e-12))

@@ -1,0 +1,133 @@
+"""Stage 2: prompt SAM2 with each object's tracks and carry the masks through the clip, all objects together."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from samotion.runtime.memory import MemoryBank
+from samotion.runtime.progress import Progress, Stage
+from samotion.runtime.prompts import corrective_points, promptable, prompts_for
+from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Bool, Float, ObjectMasks, Prompt, TrackGroup, Tracks
+
+
+@dataclass
+class _Object:
+    """One object on its way: its tracks, its prompts by frame, its masks (T, H, W) and its memory."""
+
+    points: Float
+    shown: Bool
+    prompts: dict[int, Prompt]
+    masks: Bool
+    bank: MemoryBank = field(default_factory=MemoryBank)
+
+    @property
+    def first(self) -> int:
+        """First prompted frame, from which masks spread both ways."""
+        return min(self.prompts)
+
+
+def segment_objects(
+    groups: list[TrackGroup],
+    dynamic: Tracks,
+    static: Tracks,
+    network: MaskNetwork,
+    settings: Settings,
+    progress: Progress,
+) -> ObjectMasks:
+    """Return the masks of the objects that ``groups`` found among the ``dynamic`` tracks.
+
+    static: tracks that do not move by themselves, for background clicks where the settings ask for them.
+    """
+    masks = np.zeros((len(groups), network.frames, *network.size), np.bool_)
+    objects = [_object(group, dynamic, static, settings, own) for group, own in zip(groups, masks, strict=True)]
+    with progress.stage("masks", len(objects) * network.frames) as stage:
+        if objects:
+            _click(objects, network, stage)
+            _propagate(objects, network, stage)
+    return ObjectMasks(masks)
+
+
+def _object(group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settings, masks: Bool) -> _Object:
+    """Return the object of one group with its prompts; ``masks`` (T, H, W) will be filled."""
+    prompts = prompts_for(
+        group,
+        dynamic.xy,
+        dynamic.visible,
+        dynamic.confidence,
+        settings.prompt_step,
+        settings.clicks,
+        (static.xy, static.visible),
+        settings.background_clicks,
+    )
+    shown = promptable(dynamic.visible, dynamic.confidence)[group.tracks]
+    return _Object(dynamic.xy[group.tracks], shown, {prompt.frame: prompt for prompt in prompts}, masks)
+
+
+def _click(objects: list[_Object], network: MaskNetwork, stage: Stage) -> None:
+    """Answer every prompt, correct the answers that miss the object's points, and remember them."""
+    asked: dict[int, list[_Object]] = defaultdict(list)
+    for item in objects:
+        for frame in item.prompts:
+            asked[frame].append(item)
+    for frame, chosen in sorted(asked.items()):
+        answer = _corrected(chosen, frame, network)
+        memories = network.remember(frame, answer, clicked=True)
+        for item, mask, memory in zip(chosen, answer.mask, memories, strict=True):
+            item.masks[frame] = network.at_frame_size(mask)
+            item.bank.clicked[frame] = memory
+        stage.advance(len(chosen))
+
+
+def _corrected(objects: list[_Object], frame: int, network: MaskNetwork) -> Answer:
+    """Return the answers to the objects' prompts on ``frame``, each with holes filled and corrected if need be."""
+    prompts = [item.prompts[frame] for item in objects]
+    answer = _filled(network.click(frame, prompts))
+    for k, item in enumerate(objects):
+        points = item.points[item.shown[:, frame], frame]
+        further = corrective_points(points, network.at_frame_size(answer.mask[k]))
+        if further is None:
+            continue
+        # As SAM2 refines: the clicks so far replaced by the new ones, on top of the first answer's logits.
+        again = Prompt(frame, further, np.ones(len(further), np.bool_))
+        second = _filled(network.click(frame, [again], previous=answer.mask[k : k + 1]))
+        for kept, new in zip(_fields(answer), _fields(second), strict=True):
+            kept[k] = new[0]
+    return answer
+
+
+def _filled(answer: Answer) -> Answer:
+    """Return ``answer`` with the small holes of its masks filled."""
+    filled = np.stack([fill_holes(mask) for mask in answer.mask])
+    return Answer(filled, answer.iou.copy(), answer.object_score.copy(), answer.pointer.copy())
+
+
+def _fields(answer: Answer) -> tuple[Float, Float, Float, Float]:
+    """Return the arrays of an answer."""
+    return answer.mask, answer.iou, answer.object_score, answer.pointer
+
+
+def _propagate(objects: list[_Object], network: MaskNetwork, stage: Stage) -> None:
+    """Track every object forward from its first prompt, then backward from there."""
+    for frame in range(network.frames):
+        _track([item for item in objects if item.first < frame], frame, False, network, stage)
+    for frame in reversed(range(max(item.first for item in objects))):
+        _track([item for item in objects if item.first > frame], frame, True, network, stage)
+
+
+def _track(objects: list[_Object], frame: int, reverse: bool, network: MaskNetwork, stage: Stage) -> None:
+    """Find those of ``objects`` that were not clicked on ``frame`` there, from their memories."""
+    waiting = [item for item in objects if frame not in item.prompts]
+    if waiting:
+        banks = [item.bank for item in waiting]
+        answer = network.track(frame, banks, reverse)
+        for k, (item, memory) in enumerate(zip(waiting, network.remember(frame, answer, clicked=False), strict=True)):
+            item.masks[frame] = network.at_frame_size(fill_holes(answer.mask[k]))
+            item.bank.tracked[frame] = memory
+    reach = max(network.limits.memory_frames, network.limits.pointers)
+    for item in objects:
+        # The first frames after the first prompt are what backward tracking will look up.
+        item.bank.forget(frame, reach, item.first)
+    stage.advance(len(waiting))

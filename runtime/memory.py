@@ -1,0 +1,102 @@
+"""What SAM2 remembers of one object: the memory bank and the object pointers, and what a frame looks up."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from samotion.engines.manifest import MasksInput
+from samotion.runtime.values import Float, Int
+
+EMPTY_SLOT = -1
+EMPTY_POINTER = np.float32(-1e4)
+
+
+@dataclass(frozen=True)
+class Memory:
+    """One frame of one object: spatial memory (m, h, w), pointer (d,)."""
+
+    spatial: Float
+    pointer: Float
+
+
+@dataclass
+class MemoryBank:
+    """Memories of one object by frame: those of clicked frames, kept for good, and those of tracked ones."""
+
+    clicked: dict[int, Memory] = field(default_factory=dict)
+    tracked: dict[int, Memory] = field(default_factory=dict)
+
+    def spatial_slots(self, frame: int, reverse: bool, limits: MasksInput) -> list[tuple[int, Memory]]:
+        """Return what ``frame`` attends to as (time, memory).
+
+        Every clicked frame has time 0; of the recent frames the one n back (ahead in reverse) has time
+        memory_frames − n, so that the most distant has 1 (SAM2's numbering).
+        """
+        slots = [(0, memory) for memory in self.clicked.values()]
+        for time in range(1, limits.memory_frames):
+            back = limits.memory_frames - time
+            other = frame + back if reverse else frame - back
+            if other in self.tracked:
+                slots.append((time, self.tracked[other]))
+        return slots
+
+    def pointer_slots(self, frame: int, frames: int, reverse: bool, limits: MasksInput) -> list[tuple[float, Memory]]:
+        """Return the object pointers that ``frame`` attends to as (distance in frames, memory).
+
+        Clicked frames count only from the past (the future in reverse), each with its distance, signed where
+        the network was trained so; then up to ``pointers`` − 1 recent frames.
+        """
+        sign = -1 if reverse else 1
+        slots = []
+        for other, memory in self.clicked.items():
+            distance = (frame - other) * sign
+            if distance >= 0:
+                slots.append((float(distance if limits.signed_pointers else abs(distance)), memory))
+        for back in range(1, min(frames, limits.pointers)):
+            other = frame - back * sign
+            if other in self.tracked:
+                slots.append((float(back), self.tracked[other]))
+        return slots
+
+    def forget(self, frame: int, reach: int, first: int) -> None:
+        """Drop tracked memories farther than ``reach`` frames from both ``frame`` and ``first``."""
+        self.tracked = {
+            other: memory
+            for other, memory in self.tracked.items()
+            if min(abs(other - frame), abs(other - first)) <= reach
+        }
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """Memories of K objects, padded to arrays as the memory attention takes them.
+
+    memory (K, M, m, h, w), time (K, M) int64 with EMPTY_SLOT where unused; pointers (K, P, d), pointer_time
+    (K, P) with EMPTY_POINTER where unused.
+    """
+
+    memory: Float
+    time: Int
+    pointers: Float
+    pointer_time: Float
+
+
+def look_up(banks: list[MemoryBank], frame: int, frames: int, reverse: bool, limits: MasksInput) -> Lookup:
+    """Return what the objects of ``banks`` attend to on ``frame`` of a clip of ``frames``."""
+    spatial = [bank.spatial_slots(frame, reverse, limits) for bank in banks]
+    pointers = [bank.pointer_slots(frame, frames, reverse, limits) for bank in banks]
+    some = next(iter(banks[0].clicked.values()))
+    slots, width = max(map(len, spatial)), max(1, *map(len, pointers))
+    lookup = Lookup(
+        memory=np.zeros((len(banks), slots, *some.spatial.shape), np.float32),
+        time=np.full((len(banks), slots), EMPTY_SLOT, np.int64),
+        pointers=np.zeros((len(banks), width, *some.pointer.shape), np.float32),
+        pointer_time=np.full((len(banks), width), EMPTY_POINTER, np.float32),
+    )
+    for k, own in enumerate(spatial):
+        for slot, (time, memory) in enumerate(own):
+            lookup.memory[k, slot], lookup.time[k, slot] = memory.spatial, time
+    for k, own_pointers in enumerate(pointers):
+        for slot, (distance, memory) in enumerate(own_pointers):
+            lookup.pointers[k, slot], lookup.pointer_time[k, slot] = memory.pointer, distance
+    return lookup

@@ -1,0 +1,59 @@
+"""Which tracks move by themselves (the motion network, then the published choice of a threshold)."""
+
+import numpy as np
+
+from samotion.engines.bundle import Bundle
+from samotion.runtime.progress import Progress
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Bool, Clip, Disparity, Features, Float, MotionLabels, Tracks
+
+# The first threshold that at least ENOUGH tracks exceed is taken; long clips ask for more.
+THRESHOLDS = (0.95, 0.93, 0.90, 0.85, 0.80, 0.75, 0.70)
+LONG_THRESHOLDS = (0.99, 0.98, 0.97, 0.96, 0.95)
+LONG_FRAMES = 300
+ENOUGH = 10
+LAST_RESORT = 3
+
+
+def label(
+    clip: Clip,
+    tracks: Tracks,
+    disparity: Disparity,
+    features: Features,
+    bundle: Bundle,
+    settings: Settings,
+    progress: Progress,
+) -> MotionLabels:
+    """Return each track's probability of moving by itself and the tracks chosen as dynamic."""
+    if not len(tracks.xy):
+        return MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
+    with progress.stage("motion", 1) as stage:
+        probability = bundle.engine("motion")(
+            xy=normalised_xy(tracks.xy, clip.size),
+            visible=tracks.visible,
+            visibility=tracks.visibility,
+            confidence=tracks.confidence,
+            disparity=disparity.values,
+            semantics=features.values,
+        )["probability"]
+        stage.advance()
+    return MotionLabels(probability, choose(probability, len(clip.frames), settings.best_three))
+
+
+def normalised_xy(xy: Float, frame: tuple[int, int]) -> Float:
+    """Return pixel coordinates (…, 2) as the motion network was trained: 2·xy/(W, H) − 1, kept in [−1, 1]."""
+    height, width = frame
+    scaled = xy * np.array([2 / width, 2 / height], np.float32) - np.float32(1)
+    return np.clip(scaled, -1, 1).astype(np.float32)
+
+
+def choose(probability: Float, frames: int, best_three: bool) -> Bool:
+    """Return which tracks (N,) are dynamic; none, or the likeliest three, where no threshold finds enough."""
+    for threshold in LONG_THRESHOLDS if frames > LONG_FRAMES else THRESHOLDS:
+        chosen = probability > threshold
+        if chosen.sum() >= ENOUGH:
+            return chosen
+    chosen = np.zeros(len(probability), np.bool_)
+    if best_three:
+        chosen[np.argsort(-probability, kind="stable")[:LAST_RESORT]] = True
+    return chosen

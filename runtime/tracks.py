@@ -1,0 +1,86 @@
+"""Long-range point tracks (BootsTAPIR): sample the queries, then follow only those."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from samotion.engines.bundle import Bundle
+from samotion.runtime.filtering import filter_tracks
+from samotion.runtime.preprocess import batches, resized
+from samotion.runtime.progress import Progress
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Bytes, Clip, Float, Int, Tracks
+
+FRAMES_A_BATCH = 4
+
+
+def track(clip: Clip, bundle: Bundle, settings: Settings, progress: Progress) -> Tracks:
+    """Return filtered tracks of a seeded uniform sample of grid points, in pixels of the clip's frames."""
+    size = bundle.manifest.tracker.size
+    queries = sample_queries(clip, settings)
+    scale = _corner_scale(clip.size, size)
+    points = queries.astype(np.float32)
+    points[:, 1:] *= scale[::-1]
+    with progress.stage("tracks", len(clip.frames) + len(points)) as stage:
+        low, high = _feature_grids(clip.frames, bundle, size, stage.advance)
+        xy, occlusion, distance = _follow(points, low, high, bundle, settings.point_chunk, stage.advance)
+    xy /= scale
+    own = queries[:, 0]
+    xy[np.arange(len(xy)), own] = queries[:, :0:-1]
+    return filter_tracks(xy, occlusion, distance, own)
+
+
+def sample_queries(clip: Clip, settings: Settings) -> Int:
+    """Return queries (N, 3) as (t, y, x): of each query frame's grid a uniform 1/Q, at most max_tracks in all.
+
+    The published system tracks every grid point and then keeps such a sample; drawing it first is the same
+    distribution for 1/Q of the work.
+    """
+    rng = np.random.default_rng(settings.seed)
+    height, width = clip.size
+    pitch = max(1, int(np.sqrt(height * width / settings.grid_pixels)))
+    grid = np.stack(np.mgrid[0:height:pitch, 0:width:pitch], -1).reshape(-1, 2)
+    frames = range(0, len(clip.frames), settings.step)
+    kept = max(1, len(grid) // len(frames))
+    queries = np.concatenate(
+        [np.insert(grid[rng.permutation(len(grid))[:kept]], 0, frame, axis=1) for frame in frames]
+    )
+    if len(queries) > settings.max_tracks:
+        queries = queries[np.sort(rng.permutation(len(queries))[: settings.max_tracks])]
+    return queries.astype(np.int64)
+
+
+def _corner_scale(frame: tuple[int, int], size: int) -> Float:
+    """Return the factors on (x, y) that map frame corners to the corners of the tracker's input."""
+    height, width = frame
+    return np.array([(size - 1) / max(1, width - 1), (size - 1) / max(1, height - 1)], np.float32)
+
+
+def _feature_grids(frames: Bytes, bundle: Bundle, size: int, advance: Callable[[int], None]) -> tuple[Float, Float]:
+    """Return the low and high resolution grids of every frame, computed once for all points."""
+    engine = bundle.engine("track_features")
+    grids: list[tuple[Float, Float]] = []
+    for part in batches(len(frames), FRAMES_A_BATCH):
+        small = resized(frames[part], size, size, cv2.INTER_AREA)
+        scaled = small.astype(np.float32).transpose(0, 3, 1, 2) / np.float32(127.5) - np.float32(1)
+        answer = engine(frames=scaled)
+        grids.append((answer["low"], answer["high"]))
+        advance(len(small))
+    return np.concatenate([low for low, _ in grids]), np.concatenate([high for _, high in grids])
+
+
+def _follow(
+    points: Float, low: Float, high: Float, bundle: Bundle, chunk: int, advance: Callable[[int], None]
+) -> tuple[Float, Float, Float]:
+    """Return xy (N, T, 2) in pixels of the tracker's input, occlusion and expected-distance logits (N, T)."""
+    queries, head = bundle.engine("track_queries"), bundle.engine("track_head")
+    answers = []
+    for part in batches(len(points), chunk):
+        asked = queries(low=low, high=high, points=points[part])
+        answers.append(head(low=low, high=high, **asked))
+        advance(part.stop - part.start)
+    xy, occlusion, distance = (
+        np.concatenate([answer[name] for answer in answers]) for name in ("xy", "occlusion", "expected_distance")
+    )
+    return xy, occlusion, distance
