@@ -1,0 +1,80 @@
+"""Stage 1: split the moving tracks into objects by asking for a mask where most of them are visible."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+
+from samotion.runtime.prompts import densest, in_mask
+from samotion.runtime.values import Bool, Float, Int, Prompt, TrackGroup
+
+FEWEST_TRACKS = 6
+ROUNDS = (5, 10)
+FRAMES_PER_ROUND = 16
+BUSIEST = 0.2
+DILATION = np.ones((6, 6), np.uint8)
+DILATIONS = 3
+
+Segment = Callable[[int, Float], Bool]
+
+
+def group_tracks(xy: Float, visible: Bool, segment: Segment) -> list[TrackGroup]:
+    """Return the objects that the moving tracks belong to, in the order they were found.
+
+    xy: (N, T, 2) pixels. visible: (N, T) bool, where a track may be clicked (see prompts.promptable).
+    segment: answers one click (2,) on a frame with a mask (H, W) bool. Procedure and constants: SegAnyMo.
+    Tracks may belong to several objects or to none; an object without a track is left out, since nothing
+    could be clicked for it later.
+    """
+    count, frames = visible.shape
+    pool = np.arange(count)
+    take_all = count < FEWEST_TRACKS
+    groups = []
+    for _ in range(rounds(frames)):
+        frame = busiest_frame(visible[pool])
+        shown = pool[visible[pool, frame]] if frame is not None else pool[:0]
+        if frame is None or not len(shown):
+            break
+        points = xy[shown, frame]
+        click = points[densest(points)]
+        mask = segment(frame, click)
+        near = shown[in_mask(points, dilated(mask))]
+        # "Or more than 6 of them visible in one frame" can add nothing: near is already the larger set.
+        if take_all or len(near) >= FEWEST_TRACKS:
+            tracks = np.zeros(count, np.bool_)
+            tracks[shown[in_mask(points, mask)]] = True
+            if tracks.any():
+                groups.append(TrackGroup(Prompt(frame, click[None], np.ones(1, np.bool_)), tracks))
+        pool = np.setdiff1d(pool, near, assume_unique=True)
+        if len(pool) < FEWEST_TRACKS:
+            break
+    return groups
+
+
+def rounds(frames: int) -> int:
+    """Return how many times stage 1 asks at most: one round per 16 frames, 5 at least and 10 at most."""
+    fewest, most = ROUNDS
+    return max(fewest, min(most, -(-frames // FRAMES_PER_ROUND)))
+
+
+def busiest_frame(visible: Bool) -> int | None:
+    """Return the middle, in time, of the 20 % of frames with most visible points (N, T); None if all are hidden.
+
+    Where that frame has none visible it is the frame with most. Below 5 frames all count.
+    """
+    seen: Int = visible.sum(axis=0, dtype=np.int64)
+    if not seen.any():
+        return None
+    top = int(len(seen) * BUSIEST) or len(seen)
+    # Published is an unstable sort, whose order among equals changes with the CPU. Here equals rank by
+    # nearness to the clip's middle frame, then earlier first, so the answer is the same everywhere.
+    from_middle = np.abs(np.arange(len(seen)) - len(seen) // 2)
+    busiest = np.sort(np.lexsort((from_middle, -seen))[:top])
+    middle = int(busiest[len(busiest) // 2])
+    return middle if seen[middle] else int(seen.argmax())
+
+
+def dilated(mask: Bool) -> Bool:
+    """Grow a mask (H, W) three times by a 6×6 box."""
+    grown = cv2.dilate(mask.astype(np.uint8), DILATION, iterations=DILATIONS)
+    return np.asarray(grown, np.bool_)

@@ -1,0 +1,147 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+from samotion.runtime.grouping import busiest_frame, dilated, group_tracks, rounds
+from samotion.runtime.values import Bool, Float
+
+GOLDEN = Path(__file__).parent / "golden" / "grouping.npz"
+
+
+class LabelSegmenter:
+    """Answers a click with the pixels of its label; on label 0 with the disc of radius 3 around it."""
+
+    def __init__(self, labels: np.ndarray) -> None:
+        self.labels = labels
+        self.asked: list[tuple[float, ...]] = []
+
+    def __call__(self, frame: int, click: Float) -> Bool:
+        self.asked.append((frame, *click.tolist()))
+        labels = self.labels[frame]
+        label = labels[int(click[1]), int(click[0])]
+        if label:
+            return np.asarray(labels == label)
+        y, x = np.indices(labels.shape)
+        return np.asarray(np.hypot(x - click[0], y - click[1]) <= 3)
+
+
+def test_published_stage_one_is_met_exactly() -> None:
+    golden = np.load(GOLDEN)
+    segment = LabelSegmenter(golden["labels"])
+    groups = group_tracks(golden["xy"].transpose(1, 2, 0), golden["visible"], segment)
+    np.testing.assert_array_equal([group.prompt.frame for group in groups], golden["object_frame"])
+    np.testing.assert_array_equal([group.tracks for group in groups], golden["object_tracks"])
+    np.testing.assert_array_equal(np.array(segment.asked), golden["prompts"])
+
+
+def cluster(centre: tuple[float, float], count: int, frames: int) -> Float:
+    """``count`` tracks (count, frames, 2) that stand still within 2 pixels of ``centre``."""
+    angle = np.arange(count) * 2 * np.pi / count
+    points = np.array(centre) + 2 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    return np.repeat(points[:, None], frames, axis=1).astype(np.float32)
+
+
+def square(centre: tuple[float, float], radius: int) -> Bool:
+    mask = np.zeros((60, 80), np.bool_)
+    x, y = int(centre[0]), int(centre[1])
+    mask[y - radius : y + radius + 1, x - radius : x + radius + 1] = True
+    return mask
+
+
+def test_two_clusters_become_two_objects() -> None:
+    left, right = (15.0, 30.0), (60.0, 30.0)
+    xy = np.concatenate([cluster(left, 8, 10), cluster(right, 7, 10)])
+    groups = group_tracks(
+        xy, np.ones((15, 10), np.bool_), lambda _, click: square(left if click[0] < 40 else right, 5)
+    )
+    assert [group.tracks.sum() for group in groups] == [8, 7]
+    assert not (groups[0].tracks & groups[1].tracks).any()
+
+
+@pytest.mark.parametrize(("count", "objects"), [(0, 0), (1, 1), (5, 1), (6, 1)])
+def test_few_tracks_are_taken_whole(count: int, objects: int) -> None:
+    centre = (30.0, 30.0)
+    groups = group_tracks(
+        cluster(centre, count, 4) if count else np.empty((0, 4, 2), np.float32),
+        np.ones((count, 4), np.bool_),
+        lambda *_: square(centre, 5),
+    )
+    assert len(groups) == objects
+
+
+def test_small_groups_leave_the_pool_without_becoming_objects() -> None:
+    big, small = (15.0, 30.0), (60.0, 30.0)
+    xy = np.concatenate([cluster(big, 10, 10), cluster(small, 3, 10)])
+    asked = []
+
+    def segment(_: int, click: Float) -> Bool:
+        asked.append(click)
+        return square(big if click[0] < 40 else small, 5)
+
+    assert len(group_tracks(xy, np.ones((13, 10), np.bool_), segment)) == 1
+    assert len(asked) == 1  # 3 tracks remain, too few to ask again
+
+
+def test_an_object_needs_a_track_in_the_raw_mask() -> None:
+    xy = cluster((30.0, 30.0), 8, 6)
+    beside = square((36.0, 30.0), 2)  # misses the points, but its dilation reaches them
+    assert group_tracks(xy, np.ones((8, 6), np.bool_), lambda *_: beside) == []
+
+
+def test_hidden_tracks_and_empty_answers_end_the_search() -> None:
+    xy = cluster((30.0, 30.0), 8, 6)
+    nothing = np.zeros((60, 80), np.bool_)
+    assert group_tracks(xy, np.zeros((8, 6), np.bool_), lambda *_: nothing) == []
+    asked = []
+
+    def segment(frame: int, _: Float) -> Bool:
+        asked.append(frame)
+        return nothing
+
+    assert group_tracks(xy, np.ones((8, 6), np.bool_), segment) == []
+    assert len(asked) == 5
+
+
+def test_dilation_is_three_times_a_six_by_six_box() -> None:
+    mask = np.zeros((60, 60), np.bool_)
+    mask[30, 30] = True
+    y, x = np.nonzero(dilated(mask))
+    assert y.max() - y.min() == x.max() - x.min() == 15
+    assert dilated(mask).sum() == 16 * 16
+
+
+@pytest.mark.parametrize(("frames", "expected"), [(1, 5), (80, 5), (81, 6), (160, 10), (1000, 10)])
+def test_rounds(frames: int, expected: int) -> None:
+    assert rounds(frames) == expected
+
+
+@settings(deadline=None)
+@given(npst.arrays(np.bool_, npst.array_shapes(min_dims=2, max_dims=2, max_side=12)))
+def test_the_busiest_frame_shows_a_point_wherever_one_is_visible(visible: Bool) -> None:
+    frame = busiest_frame(visible)
+    assert (frame is None) == (not visible.any())
+    if frame is not None:
+        assert visible[:, frame].any()
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 2**32 - 1))
+def test_objects_are_made_of_tracks_visible_on_their_frame(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    xy = rng.uniform(-5, 85, (20, 12, 2)).astype(np.float32)
+    visible = rng.random((20, 12)) < 0.6
+    labels = rng.integers(0, 3, (12, 6, 8)).repeat(10, axis=1).repeat(10, axis=2)
+
+    def segment(frame: int, click: Float) -> Bool:
+        x, y = click.clip([0, 0], [79, 59]).astype(int)
+        return np.asarray(labels[frame] == labels[frame, y, x])
+
+    groups = group_tracks(xy, visible, segment)
+    assert len(groups) <= rounds(12)
+    for group in groups:
+        assert group.tracks.any()
+        assert visible[group.tracks, group.prompt.frame].all()
