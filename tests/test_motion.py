@@ -1,0 +1,95 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.export.motion import (
+    NANO,
+    OFFICIAL,
+    MotionGraph,
+    MotionNetwork,
+    MotionParams,
+    disparity_cells,
+    example,
+    graphs,
+)
+from samotion.export.onnx_graph import export, relative_error
+from samotion.export.weights import load, random_state
+
+HERE = Path(__file__).parent
+
+
+def filled(params: MotionParams) -> MotionNetwork:
+    network = MotionNetwork(params)
+    load(network, random_state(network, 0), "random weights")
+    return network.eval()
+
+
+def test_keys_of_the_checkpoint() -> None:
+    wanted = json.loads((HERE / "manifests/moseg.json").read_text())
+    found = MotionNetwork(OFFICIAL).state_dict()
+    assert {key: list(value.shape) for key, value in found.items()} == {k: shape for k, (shape, _) in wanted.items()}
+
+
+def test_answers_as_published() -> None:
+    golden = np.load(HERE / "golden/moseg.npz")
+    xy = torch.from_numpy(golden["traj"][0]).permute(1, 2, 0)
+    visible, visibility, confidence = (
+        torch.from_numpy(golden[name][0, 0]) for name in ("hidden", "visibility", "confidence")
+    )
+    disparity = torch.from_numpy(golden["depth"][0, 0]).permute(2, 0, 1)
+    semantics = torch.from_numpy(golden["dino"][0, :, :, 0]).T
+    network = filled(OFFICIAL)
+    inputs = (xy, ~visible, visibility, confidence, disparity)
+    with torch.no_grad():
+        channels = network.augment(*inputs)
+        encoded = network.joint_encoder(channels, ~visible)
+        probability = MotionGraph(network)(*inputs, semantics)
+    assert relative_error(channels.permute(2, 0, 1).numpy()[::5, ::4], golden["augmented"]) < 1e-6
+    assert relative_error(encoded.T.numpy(), golden["encoded"][0]) < 1e-4
+    assert np.abs(probability.numpy() - golden["probability"].ravel()).max() < 1e-4
+
+
+def test_depth_is_read_where_the_weights_expect_it() -> None:
+    corners = torch.tensor([[-1.0, -1.0], [0.99, 0.99], [0.0, 0.0], [1.0, 1.0]]).unsqueeze(1)
+    assert disparity_cells(corners, 10, 20, as_trained=True).flatten().tolist() == [0, 199, 0, 199]
+    assert disparity_cells(corners, 10, 20, as_trained=False).flatten().tolist() == [0, 199, 110, 199]
+
+
+def test_order_of_tracks_does_not_matter() -> None:
+    network, inputs = filled(NANO), example(NANO, 12, 6)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    shuffled = {name: value if name == "disparity" else value[order] for name, value in inputs.items()}
+    with torch.no_grad():
+        torch.testing.assert_close(network(*shuffled.values()), network(*inputs.values())[order])
+
+
+def test_all_tracks_hidden_in_a_frame_stays_finite() -> None:
+    inputs = example(NANO, 6, 4)
+    inputs["visible"][:, 2] = False
+    with torch.no_grad():
+        assert filled(NANO)(*inputs.values()).isfinite().all()
+
+
+@pytest.mark.parametrize("params", [OFFICIAL, NANO], ids=["official", "nano"])
+def test_graph_at_other_sizes(tmp_path: Path, params: MotionParams) -> None:
+    (spec,) = graphs(filled(params))
+    entry = export(spec, tmp_path)
+    assert entry.parity["probability"] < 1e-5
+    assert entry.inputs[4].shape == ("T", "H", "W")
+    with OnnxEngine(tmp_path / "motion.onnx", entry.inputs, entry.outputs) as engine:
+        for tracks, frames in ((1, 1), (1, 2), (2, 2), (3, 40), (60, 3)):
+            case = example(params, tracks, frames, (5, 4), seed=frames)
+            answer = engine(**{name: value.numpy() for name, value in case.items()})
+            assert answer["probability"].shape == (tracks,)
+            assert relative_error(answer["probability"], torch_answer(spec.module, case)) < 1e-5
+
+
+def torch_answer(module: torch.nn.Module, case: dict[str, Tensor]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
+    with torch.no_grad():
+        answer: np.ndarray[tuple[int], np.dtype[np.float32]] = module(*case.values()).numpy()
+    return answer
