@@ -40,4 +40,5 @@ def _cells(grid: Float, xy: Float, frame: tuple[int, int]) -> Float:
     rows, columns = grid.shape[:2]
     y = np.clip((xy[:, 1] * (rows / frame[0])).astype(int), 0, rows - 1)
     x = np.clip((xy[:, 0] * (columns / frame[1])).astype(int), 0, columns - 1)
-    return grid[y, x]
+    cells: Float = grid[y, x]
+    return cells

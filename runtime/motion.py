@@ -44,7 +44,8 @@ def normalised_xy(xy: Float, frame: tuple[int, int]) -> Float:
     """Return pixel coordinates (…, 2) as the motion network was trained: 2·xy/(W, H) − 1, kept in [−1, 1]."""
     height, width = frame
     scaled = xy * np.array([2 / width, 2 / height], np.float32) - np.float32(1)
-    return np.clip(scaled, -1, 1).astype(np.float32)
+    clipped: Float = np.clip(scaled, -1, 1).astype(np.float32)
+    return clipped
 
 
 def choose(probability: Float, frames: int, best_three: bool) -> Bool:

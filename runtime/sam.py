@@ -71,7 +71,7 @@ class MaskNetwork:
             memory_time=found.time,
             pointers=found.pointers,
             pointer_time=found.pointer_time,
-            pointer_horizon=np.float32(min(self.frames, self.limits.pointers) - 1),
+            pointer_horizon=np.asarray(min(self.frames, self.limits.pointers) - 1, np.float32),
         )["conditioned"]
         points = np.zeros((len(banks), 1, 2), np.float32)
         labels = np.full((len(banks), 1), PADDING, np.int64)

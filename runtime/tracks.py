@@ -40,7 +40,7 @@ def sample_queries(clip: Clip, settings: Settings) -> Int:
     rng = np.random.default_rng(settings.seed)
     height, width = clip.size
     pitch = max(1, int(np.sqrt(height * width / settings.grid_pixels)))
-    grid = np.stack(np.mgrid[0:height:pitch, 0:width:pitch], -1).reshape(-1, 2)
+    grid = np.mgrid[0:height:pitch, 0:width:pitch].reshape(2, -1).T
     frames = range(0, len(clip.frames), settings.step)
     kept = max(1, len(grid) // len(frames))
     queries = np.concatenate(
