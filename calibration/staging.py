@@ -1,0 +1,254 @@
+"""What a scene consists of: draws camera, scenery and objects, and says which factors came out."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from samotion.calibration.bodies import Pose, Skin, cut_out_skin, layers, painted_skin, skyline
+from samotion.calibration.camera import Path, random_camera, still, waves
+from samotion.calibration.layers import Layer, Wobble
+from samotion.calibration.scenery import backdrop, ground, shade_of
+from samotion.calibration.sources import Sources
+from samotion.calibration.textures import Rng
+from samotion.runtime.values import Bytes
+
+
+@dataclass(frozen=True)
+class SceneSpec:
+    """What scenes may contain; every field from ``moving`` on but ``camera`` and ``speed`` is a probability.
+
+    frames, height, width: of the clip. objects: least and most numbered objects. scenery: least and most
+    unnumbered standing layers between the objects and the backdrop. camera: strength of its motion, 0 holds
+    it still. speed: factor of the objects' speed.
+    moving: that an object moves by itself; at least one does, except where nothing_moves strikes.
+    still_camera, follow: that the camera stands, or turns after the first object. ground: that there is a
+    ground plane. look_alike: that an object has the skin of the one before. jointed, wobble, spin, approach:
+    kinds of motion. stops: that an object starts late or stops. in_place: that it moves without going away.
+    transparent: that an object is see-through. shadow, blur, light, vignette, noise, jpeg: that the scene has
+    this factor. photo: that a skin or sheet is photographed, if there are sources.
+    """
+
+    frames: int = 24
+    height: int = 256
+    width: int = 256
+    objects: tuple[int, int] = (1, 6)
+    scenery: tuple[int, int] = (0, 3)
+    camera: float = 1.0
+    speed: float = 1.0
+    moving: float = 0.6
+    nothing_moves: float = 0.08
+    still_camera: float = 0.1
+    follow: float = 0.3
+    ground: float = 0.6
+    look_alike: float = 0.25
+    jointed: float = 0.25
+    wobble: float = 0.2
+    spin: float = 0.4
+    approach: float = 0.3
+    stops: float = 0.15
+    in_place: float = 0.1
+    transparent: float = 0.04
+    shadow: float = 0.3
+    blur: float = 0.15
+    light: float = 0.3
+    vignette: float = 0.2
+    noise: float = 0.4
+    jpeg: float = 0.3
+    photo: float = 0.6
+
+    def plain(self) -> "SceneSpec":
+        """Return this spec without transparency, shadows and photometric factors: colours stay on surfaces."""
+        return replace(self, transparent=0, shadow=0, blur=0, light=0, vignette=0, noise=0, jpeg=0)
+
+
+PHOTOMETRIC = ("blur", "light", "vignette", "noise", "jpeg")
+
+
+@dataclass
+class Staged:
+    """A scene before rendering: layers far to near at equal depth, which objects move, factors' names."""
+
+    layers: list[Layer] = field(default_factory=list)
+    moving: list[bool] = field(default_factory=list)
+    factors: set[str] = field(default_factory=set)
+
+
+def stage(rng: Rng, spec: SceneSpec, sources: Sources | None) -> Staged:
+    """Draw a scene."""
+    return _Stager(rng, spec, sources).stage()
+
+
+class _Stager:
+    """Holds what the drawing of one scene shares."""
+
+    def __init__(self, rng: Rng, spec: SceneSpec, sources: Sources | None) -> None:
+        self.rng, self.spec, self.sources = rng, spec, sources
+        self.staged = Staged()
+        strength = 0.0 if self.happens("still_camera", "still camera") else spec.camera
+        self.camera = random_camera(rng, spec.height, spec.width, spec.frames, strength)
+        # Height of the camera above the ground, in world units; None without a ground.
+        self.floor = rng.uniform(0.7, 1.8) if self.happens("ground", "ground") else None
+        self.strength = strength
+
+    def happens(self, name: str, factor: str | None = None) -> bool:
+        """Draw whether something of the spec's probability ``name`` happens; note ``factor`` if so."""
+        struck = bool(self.rng.random() < getattr(self.spec, name))
+        if struck and factor:
+            self.staged.factors.add(factor)
+        return struck
+
+    def photo(self, height: int, width: int) -> Bytes | None:
+        """Return a photographed texture, or None where it is to be drawn."""
+        if self.sources is None or not self.happens("photo"):
+            return None
+        return self.sources.photo(self.rng, height, width)
+
+    def stage(self) -> Staged:
+        staged = self.staged
+        staged.factors |= {name for name in PHOTOMETRIC if self.happens(name)}
+        moving = self._movers()
+        pieces: list[list[Layer]] = []
+        skin: Skin | None = None
+        for number, moves in enumerate(moving, 1):
+            alike = skin is not None and self.happens("look_alike", "look-alike")
+            if skin is None or not alike:
+                skin = self._skin()
+            pieces.append(self._object(number, moves, skin))
+        staged.layers += self._background()
+        for piece in pieces:
+            staged.layers += piece
+        staged.moving = moving
+        if not any(moving):
+            staged.factors.add("nothing moves")
+        return staged
+
+    def _movers(self) -> list[bool]:
+        low, high = self.spec.objects
+        count = int(self.rng.integers(low, high + 1))
+        drawn = self.rng.random(count) < self.spec.moving
+        if self.happens("nothing_moves"):
+            drawn[:] = False
+        elif count and self.spec.moving > 0 and not drawn.any():
+            drawn[0] = True
+        return [bool(moves) for moves in drawn]
+
+    def _skin(self) -> Skin:
+        """Draw a skin about as large in texture pixels as the object will be in the image."""
+        rng, size = self.rng, min(self.spec.height, self.spec.width)
+        height = round(1.15 * size * np.exp(rng.uniform(np.log(0.1), np.log(0.5))))
+        height = max(24, height)
+        if self.sources is not None and self.happens("photo"):
+            found = self.sources.cut_out(rng, height)
+            if found is not None:
+                self.staged.factors.add("photo cut-out")
+                return cut_out_skin(*found)
+        width = max(24, round(height * np.exp(rng.normal(0, 0.35))))
+        return painted_skin(rng, height, width, self.happens("jointed", "jointed"), self.photo(height, width))
+
+    def _object(self, number: int, moves: bool, skin: Skin) -> list[Layer]:
+        rng, spec = self.rng, self.spec
+        depth = rng.uniform(2.2, 7)
+        scale = depth / self.camera.focal / 1.15
+        time = rng.uniform(0, spec.frames - 1)
+        point = self._spot(skin.size[0] * scale, depth, time)
+        slant = rng.normal(0, 0.25)
+        if not moves:
+            pose = Pose(still(*point), still(rng.normal(0, 0.1)), slant, scale)
+            return self._build(number, skin, pose, [None] * len(skin.parts), None)
+        stays = self.happens("in_place", "in place")
+        path = self._walk(depth, stays).through(point, time)
+        turns = self.happens("spin") or (stays and len(skin.parts) == 1)
+        spin = self._turn() if turns else still(rng.normal(0, 0.1))
+        if number == 1 and self.strength > 0 and self.happens("follow", "follow"):
+            self.camera = replace(self.camera, target=path, grip=rng.uniform(0.5, 1))
+        swings = [self._swing(part.swing) for part in skin.parts]
+        return self._build(number, skin, Pose(path, spin, slant, scale), swings, self._wobble(skin))
+
+    def _spot(self, height: float, depth: float, time: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
+        """Return a world point in view at ``time`` for an object ``height`` world units tall."""
+        rng, spec = self.rng, self.spec
+        x = rng.uniform(0.1, 0.9) * (spec.width - 1)
+        point = self.camera.unproject(x, rng.uniform(0.12, 0.88) * (spec.height - 1), depth, time)
+        if self.floor is not None:
+            stands = self.floor - height / 2
+            point[1] = stands if rng.random() < 0.7 else min(point[1], stands)
+        return point
+
+    def _walk(self, depth: float, stays: bool) -> Path:
+        """Return a path from the origin; speeds are chosen in pixels a frame at ``depth``."""
+        rng, spec = self.rng, self.spec
+        unit = depth / self.camera.focal
+        size = max(spec.height, spec.width)
+        speed = spec.speed * size / 256 * np.exp(rng.uniform(np.log(0.6), np.log(5)))
+        speed = 0.0 if stays else min(speed, 1.2 * size / spec.frames)
+        heading = rng.uniform(0, 2 * np.pi)
+        lift = 0.1 if self.floor is not None and rng.random() < 0.7 else 1.0
+        velocity = np.array([np.cos(heading), lift * np.sin(heading), 0.0])
+        velocity *= speed * unit / max(float(np.hypot(*velocity[:2])), 1e-6)
+        if self.happens("approach", "approach") and not stays:
+            velocity[2] = depth * rng.uniform(-0.45, 0.6) / spec.frames
+        sway = rng.random() < 0.35
+        size_px = unit * size * 0.05 * float(sway and not stays)
+        moves = waves(rng, [size_px, size_px * lift, 0.0], 2, 0.08, 0.5)
+        begins, ends = -np.inf, np.inf
+        if self.happens("stops", "stops"):
+            at = rng.uniform(0.25, 0.75) * spec.frames
+            begins, ends = (at, np.inf) if rng.random() < 0.5 else (-np.inf, at)
+        return Path(np.zeros(3), velocity, *moves, begins, ends)
+
+    def _turn(self) -> Path:
+        rate = self.rng.choice([-1, 1]) * self.rng.uniform(0.02, 0.12) * self.spec.speed
+        if self.rng.random() < 0.5:
+            return Path(np.zeros(1), np.array([rate]))
+        return Path(np.zeros(1), np.zeros(1), *waves(self.rng, [0.5], 1, 0.1, 0.4))
+
+    def _swing(self, most: float) -> Path | None:
+        if most == 0:
+            return None
+        rate, phase = self.rng.uniform(0.2, 0.6, 1), self.rng.uniform(0, 2 * np.pi, (1, 1))
+        return Path(np.zeros(1), np.zeros(1), np.array([[most]]), rate, phase)
+
+    def _wobble(self, skin: Skin) -> Wobble | None:
+        if not self.happens("wobble", "wobble"):
+            return None
+        rng, (height, width) = self.rng, skin.size
+        amplitude = rng.uniform(0.02, 0.09, 2) * min(height, width)
+        wave = rng.uniform(1.5, 7, 2) / np.array([height, width])
+        rate, phase = rng.uniform(0.15, 0.6, 2), rng.uniform(0, 2 * np.pi, 2)
+        pair = [(float(v[0]), float(v[1])) for v in (amplitude, wave, rate, phase)]
+        return Wobble(*pair)
+
+    def _build(
+        self, number: int, skin: Skin, pose: Pose, swings: list[Path | None], wobble: Wobble | None
+    ) -> list[Layer]:
+        if self.happens("transparent", "transparent"):
+            share = self.rng.uniform(0.6, 0.85)
+            skin = replace(skin, textures=tuple((t * share).astype(np.uint8) for t in skin.textures))
+        made: list[Layer] = []
+        if self.floor is not None and self.happens("shadow", "shadow"):
+            made.append(shade_of(self.rng, self.camera, skin, pose, self.floor))
+        return made + layers(self.camera, skin, pose, number, swings, wobble)
+
+    def _background(self) -> list[Layer]:
+        rng, spec, camera = self.rng, self.spec, self.camera
+        far = rng.uniform(8, 14)
+        side = round(1.4 * max(spec.height, spec.width))
+        made = [backdrop(rng, camera, far, self.floor is None, self.photo(side, side), side)]
+        if self.floor is not None:
+            made.append(ground(rng, camera, self.floor, far, self.photo(side, side), side))
+        for _ in range(int(rng.integers(spec.scenery[0], spec.scenery[1] + 1))):
+            made += self._standing(rng.uniform(3.5, far - 1))
+        return made
+
+    def _standing(self, depth: float) -> list[Layer]:
+        """Return a large unnumbered thing that stands in the world."""
+        rng, spec = self.rng, self.spec
+        height = max(32, round(rng.uniform(0.25, 0.7) * spec.height))
+        width = max(32, round(rng.uniform(0.3, 1.3) * spec.width))
+        photo = self.photo(height, width)
+        strip = rng.random() < 0.5
+        skin = skyline(rng, height, width, photo) if strip else painted_skin(rng, height, width, False, photo)
+        scale = depth / self.camera.focal
+        point = self._spot(height * scale, depth, rng.uniform(0, spec.frames - 1))
+        pose = Pose(still(*point), still(0.0), rng.normal(0, 0.2), scale)
+        return layers(self.camera, skin, pose, 0, [None], None)
