@@ -10,7 +10,7 @@ from samotion.export.vit import VIT_B, VisionTransformer, VitParams
 
 # As published with the motion network: ViT-B/14 with a patch every 7 pixels.
 OFFICIAL = replace(VIT_B, stride=7)
-NANO = VitParams(width=96, depth=4, heads=3, grid=18)
+NANO = VitParams(width=96, depth=5, heads=3, grid=18)
 # Pixels to which NANO wants an image's longest side shrunk; OFFICIAL keeps an image's size.
 NANO_LONGEST_SIDE = 448
 
