@@ -1,0 +1,83 @@
+"""Progress of the stages: a live bar on a terminal, plain lines elsewhere, or silence."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Protocol, TextIO
+
+
+class Stage(Protocol):
+    """One running stage."""
+
+    def advance(self, n: int = 1) -> None:
+        """Count ``n`` more of the stage's steps as done."""
+        ...
+
+
+class _Uncounted:
+    def advance(self, n: int = 1) -> None:
+        pass
+
+
+class Progress:
+    """Tells nobody; the base of the others."""
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Stage]:  # noqa: ARG002
+        """Run one stage of ``total`` steps under ``name``; nothing is announced as done if it fails."""
+        yield _Uncounted()
+
+
+class LineProgress(Progress):
+    """One plain line a stage when it is done, with its seconds; ``title`` starts each line."""
+
+    def __init__(self, stream: TextIO, title: str) -> None:
+        self._stream = stream
+        self._title = title
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Stage]:  # noqa: ARG002
+        """Run one stage and print its line."""
+        start = time.perf_counter()
+        yield _Uncounted()
+        print(f"{self._title}: {name} {time.perf_counter() - start:.1f} s", file=self._stream, flush=True)
+
+
+class _Bar:
+    def __init__(self, title: str, name: str, total: int, stream: TextIO) -> None:
+        from tqdm import tqdm
+
+        self._bar = tqdm(
+            desc=f"{title}: {name}",
+            total=total,
+            file=stream,
+            dynamic_ncols=True,
+            bar_format="{desc:<28} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {elapsed}, {remaining} left",
+        )
+
+    def advance(self, n: int = 1) -> None:
+        self._bar.update(n)
+
+    def close(self) -> None:
+        self._bar.close()
+
+
+class BarProgress(Progress):
+    """A live bar a stage with the time left; ``title`` starts each."""
+
+    def __init__(self, stream: TextIO, title: str) -> None:
+        self._stream = stream
+        self._title = title
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Stage]:
+        """Run one stage under its bar."""
+        with contextlib.closing(_Bar(self._title, name, total, self._stream)) as bar:
+            yield bar
+
+
+def progress_on(stream: TextIO, title: str, quiet: bool = False) -> Progress:
+    """Return the progress that suits ``stream``."""
+    if quiet:
+        return Progress()
+    return BarProgress(stream, title) if stream.isatty() else LineProgress(stream, title)

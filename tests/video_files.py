@@ -1,0 +1,66 @@
+"""Small real files for the tests of decoding, writing and the command line."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import cast
+
+import av
+import cv2
+import numpy as np
+
+from samotion.runtime.values import Bytes
+
+
+def picture(height: int, width: int, shade: int = 0) -> Bytes:
+    """Four coloured quarters, red top left, green top right, blue bottom left; ``shade`` tints the last."""
+    image = np.zeros((height, width, 3), np.uint8)
+    image[: height // 2, : width // 2, 0] = 255
+    image[: height // 2, width // 2 :, 1] = 255
+    image[height // 2 :, : width // 2, 2] = 255
+    image[height // 2 :, width // 2 :] = shade
+    return image
+
+
+def write_video(
+    path: Path,
+    frames: Sequence[Bytes],
+    *,
+    codec: str = "libx264",
+    pixels: str = "yuv420p",
+    fps: Fraction = Fraction(25),
+    degrees: float | None = None,
+    flip: bool = False,
+    times: Sequence[float] | None = None,
+    options: dict[str, str] | None = None,
+    sound: bool = False,
+) -> Path:
+    """Write RGB frames; times in seconds where they are not even; options go to the container."""
+    height, width = frames[0].shape[:2]
+    clock = Fraction(1, 90000)
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = cast(av.VideoStream, container.add_stream(codec, rate=fps))
+        stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        stream.codec_context.time_base = 1 / fps if times is None else clock
+        if degrees is not None or flip:
+            stream.set_display_rotation(degrees or 0, hflip=flip)
+        audio = container.add_stream("aac", rate=8000, layout="mono") if sound else None
+        for index, image in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+            frame.pts = index if times is None else round(times[index] / clock)
+            frame.time_base = stream.codec_context.time_base
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+        if audio is not None:
+            noise = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            noise.sample_rate, noise.pts = 8000, 0
+            container.mux(audio.encode(noise))
+            container.mux(audio.encode(None))
+    return path
+
+
+def write_image(path: Path, image: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Path:
+    """Write an image in OpenCV's channel order."""
+    if not cv2.imwrite(str(path), np.asarray(image)):
+        raise OSError(path)
+    return path
