@@ -74,7 +74,9 @@ class Scenery:
 
 def order(rng: Rng, photographs: Photographs, count: int) -> Order:
     """Return real frames and what is known of the order of their pixels."""
-    images, pairs, weight = [], [], []
+    images: list[Bytes] = []
+    pairs: list[Int] = []
+    weight: list[Float] = []
     while len(images) < count:
         _, frame, labels = photographs.draw(rng)
         if rng.random() < 0.5:
