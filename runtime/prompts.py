@@ -29,9 +29,9 @@ def in_mask(points: Float, mask: Bool) -> Bool:
 
 def densest(points: Float) -> int:
     """Return the index of the point (P, 2) whose summed distance to all others is least."""
-    points = points.astype(np.float64)
-    distance = [np.hypot(*(points - point).T).sum() for point in points]
-    return int(np.argmin(distance))
+    x, y = np.ascontiguousarray(points.T, np.float64)
+    # One row at a time: the full table of thousands of points would not fit a cache.
+    return int(np.argmin([np.hypot(x - x[k], y - y[k]).sum() for k in range(len(points))]))
 
 
 def prompts_for(
@@ -120,7 +120,8 @@ def _farthest(points: Float, chosen: list[int]) -> Iterator[int]:
 
 def _background(outside: Float, inside: Float, count: int) -> Float:
     """Pick up to ``count`` of the static points (M, 2): half near the object's points (P, 2), half anywhere."""
-    distance = np.array([np.hypot(*(inside - point).T).min() for point in outside])
+    x, y = np.ascontiguousarray(inside.T)
+    distance = np.array([np.hypot(x - point[0], y - point[1]).min() for point in outside])
     order = distance.argsort(kind="stable")
     candidates = outside[order[distance[order] > MARGIN]]
     if not len(candidates):
