@@ -66,7 +66,8 @@ class Camera:
 
     height, width: of the image in pixels. focal: in pixels at zoom 1. position: (x, y, z). angles: yaw, pitch,
     roll in radians. zoom: natural logarithm of the focal length's factor. target: what the camera turns to
-    follow, as far as ``grip`` (0 to 1) says.
+    follow, as far as ``grip`` (0 to 1) says. mirror: height of a level plane in which it sees the world
+    reflected, if given.
     """
 
     height: int
@@ -77,6 +78,7 @@ class Camera:
     zoom: Path
     target: Path | None = None
     grip: float = 0.0
+    mirror: float | None = None
 
     def rotation(self, times: Double) -> Double:
         """Return the rotations (n, 3, 3) from world to camera axes."""
@@ -99,7 +101,11 @@ class Camera:
         lens[:, 0, 0] = lens[:, 1, 1] = self.focal * np.exp(self.zoom(times)[:, 0])
         lens[:, 0, 2], lens[:, 1, 2], lens[:, 2, 2] = (self.width - 1) / 2, (self.height - 1) / 2, 1
         turned = lens @ self.rotation(times)
-        return np.concatenate([turned, -turned @ self.position(times)[:, :, None]], 2)
+        matrix = np.concatenate([turned, -turned @ self.position(times)[:, :, None]], 2)
+        if self.mirror is not None:
+            matrix[:, :, 3] += 2 * self.mirror * matrix[:, :, 1]
+            matrix[:, :, 1] *= -1
+        return matrix
 
     def unproject(self, x: float, y: float, depth: float, time: float) -> Double:
         """Return the world point (3,) seen at pixel (x, y) at ``depth`` at ``time``."""

@@ -10,7 +10,8 @@ from samotion.calibration.camera import Double
 from samotion.calibration.layers import Layer, Placed
 from samotion.calibration.paint import disparity, paint, stacking
 from samotion.calibration.sources import Sources
-from samotion.calibration.staging import SceneSpec, stage
+from samotion.calibration.spec import SceneSpec
+from samotion.calibration.staging import stage
 from samotion.calibration.textures import Rng
 from samotion.runtime.values import Bool, Bytes, Float
 

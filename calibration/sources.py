@@ -68,8 +68,9 @@ class Sources:
         how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
         soft = cv2.resize(cv2.GaussianBlur(alpha, (3, 3), 0), size, interpolation=how)
         # A soft mask reaches into the photograph's background: pull its edge inside.
-        alpha = np.clip((np.asarray(soft, np.float32) - 96) * 1.6, 0, 255).astype(np.uint8)
-        return np.asarray(cv2.resize(image[window], size, interpolation=how), np.uint8), alpha
+        alpha = np.clip((np.asarray(soft, np.float32) - 96) * 1.61, 0, 255).astype(np.uint8)
+        colour = np.asarray(cv2.resize(image[window], size, interpolation=how), np.uint8)
+        return (colour[:, ::-1], alpha[:, ::-1]) if rng.random() < 0.5 else (colour, alpha)
 
 
 def _read(path: Path, mode: int) -> Bytes:

@@ -7,59 +7,11 @@ import numpy as np
 from samotion.calibration.bodies import Pose, Skin, cut_out_skin, layers, painted_skin, skyline
 from samotion.calibration.camera import Path, random_camera, still, waves
 from samotion.calibration.layers import Layer, Wobble
-from samotion.calibration.scenery import backdrop, ground, shade_of
+from samotion.calibration.scenery import backdrop, ground, shadow
 from samotion.calibration.sources import Sources
-from samotion.calibration.textures import Rng
+from samotion.calibration.spec import SceneSpec
+from samotion.calibration.textures import Rng, texture
 from samotion.runtime.values import Bytes
-
-
-@dataclass(frozen=True)
-class SceneSpec:
-    """What scenes may contain; every field from ``moving`` on but ``camera`` and ``speed`` is a probability.
-
-    frames, height, width: of the clip. objects: least and most numbered objects. scenery: least and most
-    unnumbered standing layers between the objects and the backdrop. camera: strength of its motion, 0 holds
-    it still. speed: factor of the objects' speed.
-    moving: that an object moves by itself; at least one does, except where nothing_moves strikes.
-    still_camera, follow: that the camera stands, or turns after the first object. ground: that there is a
-    ground plane. look_alike: that an object has the skin of the one before. jointed, wobble, spin, approach:
-    kinds of motion. stops: that an object starts late or stops. in_place: that it moves without going away.
-    transparent: that an object is see-through. shadow, blur, light, vignette, noise, jpeg: that the scene has
-    this factor. photo: that a skin or sheet is photographed, if there are sources.
-    """
-
-    frames: int = 24
-    height: int = 256
-    width: int = 256
-    objects: tuple[int, int] = (1, 6)
-    scenery: tuple[int, int] = (0, 3)
-    camera: float = 1.0
-    speed: float = 1.0
-    moving: float = 0.6
-    nothing_moves: float = 0.08
-    still_camera: float = 0.1
-    follow: float = 0.3
-    ground: float = 0.6
-    look_alike: float = 0.25
-    jointed: float = 0.25
-    wobble: float = 0.2
-    spin: float = 0.4
-    approach: float = 0.3
-    stops: float = 0.15
-    in_place: float = 0.1
-    transparent: float = 0.04
-    shadow: float = 0.3
-    blur: float = 0.15
-    light: float = 0.3
-    vignette: float = 0.2
-    noise: float = 0.4
-    jpeg: float = 0.3
-    photo: float = 0.6
-
-    def plain(self) -> "SceneSpec":
-        """Return this spec without transparency, shadows and photometric factors: colours stay on surfaces."""
-        return replace(self, transparent=0, shadow=0, blur=0, light=0, vignette=0, noise=0, jpeg=0)
-
 
 PHOTOMETRIC = ("blur", "light", "vignette", "noise", "jpeg")
 
@@ -226,19 +178,37 @@ class _Stager:
             skin = replace(skin, textures=tuple((t * share).astype(np.uint8) for t in skin.textures))
         made: list[Layer] = []
         if self.floor is not None and self.happens("shadow", "shadow"):
-            made.append(shade_of(self.rng, self.camera, skin, pose, self.floor))
-        return made + layers(self.camera, skin, pose, number, swings, wobble)
+            made.append(shadow(self.rng, self.camera, skin, pose, self.floor))
+        body = layers(self.camera, skin, pose, number, swings, wobble)
+        if self.floor is not None and self.happens("reflection", "reflection"):
+            made += self._reflection(skin, pose, swings, wobble, self.floor)
+        return made + body
+
+    def _reflection(
+        self, skin: Skin, pose: Pose, swings: list[Path | None], wobble: Wobble | None, floor: float
+    ) -> list[Layer]:
+        """Return an object's mirror image in the ground, too faint to own a pixel."""
+        strength = self.rng.uniform(0.1, 0.4)
+        faint = replace(skin, textures=tuple((t * strength).astype(np.uint8) for t in skin.textures))
+        return layers(replace(self.camera, mirror=floor), faint, pose, 0, swings, wobble)
 
     def _background(self) -> list[Layer]:
         rng, spec, camera = self.rng, self.spec, self.camera
         far = rng.uniform(8, 14)
         side = round(1.4 * max(spec.height, spec.width))
-        made = [backdrop(rng, camera, far, self.floor is None, self.photo(side, side), side)]
+        yaw, pitch = rng.normal(0, 0.2, 2).clip(-0.4, 0.4) * (self.floor is None)
+        made = [backdrop(camera, far, yaw, pitch, self._surface(side))]
         if self.floor is not None:
-            made.append(ground(rng, camera, self.floor, far, self.photo(side, side), side))
+            # A pixel's size on the ground at depth 3, where most of it is seen.
+            scale = 3 / camera.focal * rng.uniform(0.9, 1.6)
+            made.append(ground(camera, self.floor, far, rng.uniform(0, 2 * np.pi), scale, self._surface(side)))
         for _ in range(int(rng.integers(spec.scenery[0], spec.scenery[1] + 1))):
             made += self._standing(rng.uniform(3.5, far - 1))
         return made
+
+    def _surface(self, side: int) -> Bytes:
+        photo = self.photo(side, side)
+        return texture(self.rng, side, side) if photo is None else photo
 
     def _standing(self, depth: float) -> list[Layer]:
         """Return a large unnumbered thing that stands in the world."""
