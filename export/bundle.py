@@ -1,0 +1,103 @@
+"""A preset and its weights become a bundle of checked ONNX graphs on disk."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from samotion.engines.errors import CheckpointError, OutputError
+from samotion.engines.manifest import FILE, GraphEntry, Manifest
+from samotion.export.onnx_graph import export
+from samotion.export.presets import Network, Preset
+from samotion.export.weights import load, random_state, read
+
+RANDOM = "random:"
+Tell = Callable[[str], None]
+
+
+def write(preset: Preset, weights: str | None, out: Path, tell: Tell) -> Manifest:
+    """Export every network of ``preset`` into the folder ``out`` and return its manifest.
+
+    weights: a folder with the checkpoints; None takes what is shipped; "random:SEED" draws them. tell: is told
+    of each graph. Raises CheckpointError for weights that are missing or do not fit, EngineError for a graph
+    that does not answer as PyTorch, OutputError if ``out`` cannot be written. An older bundle in ``out`` is
+    replaced only when the new one is complete.
+    """
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists() and any(out.iterdir()) and not (out / FILE).exists():
+            raise OutputError(f"{out}: holds other files than an engine bundle; name an empty or new folder")
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}); name another folder with -o") from error
+    try:
+        graphs: dict[str, GraphEntry] = {}
+        for name, network in preset.networks.items():
+            graphs.update(_graphs(name, network, preset, weights, partial, tell))
+        manifest = _manifest(preset, weights, graphs)
+        (partial / FILE).write_text(manifest.dumps(), encoding="utf-8")
+        partial.chmod(0o755)
+        shutil.rmtree(out, ignore_errors=True)
+        partial.replace(out)
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written ({error.strerror}); free space or name another folder"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
+
+
+def _graphs(
+    name: str, network: Network, preset: Preset, weights: str | None, folder: Path, tell: Tell
+) -> dict[str, GraphEntry]:
+    """Export the graphs of one network."""
+    model = network.empty()
+    if weights is not None and weights.startswith(RANDOM):
+        load(model, random_state(model, _seed(weights)), weights)
+    else:
+        source = preset.weights if weights is None else Path(weights)
+        if source is None:
+            raise CheckpointError(f"preset {preset.name} ships no weights; name their folder with --weights")
+        load(model, read(source / network.weights, network.under), str(source / network.weights))
+    entries = {}
+    for spec in network.graphs(model):
+        entries[spec.name] = export(spec, folder)
+        size = sum((folder / file).stat().st_size for file in entries[spec.name].sha256)
+        worst = max(entries[spec.name].parity.values())
+        tell(f"{name}: {spec.name} {size / 1e6:.1f} MB, off PyTorch by {worst:.1e}")
+    return entries
+
+
+def _seed(weights: str) -> int:
+    """Return the seed of "random:SEED"."""
+    text = weights.removeprefix(RANDOM)
+    if not text.isdecimal():
+        raise CheckpointError(f"--weights {weights}: expected random:SEED with a whole number, such as random:0")
+    return int(text)
+
+
+def _manifest(preset: Preset, weights: str | None, graphs: dict[str, GraphEntry]) -> Manifest:
+    """Return the manifest of the exported graphs."""
+    drawn = weights is not None and weights.startswith(RANDOM)
+    licences = {name: "none (random weights)" if drawn else n.licence for name, n in preset.networks.items()}
+    return Manifest(
+        name=preset.name,
+        version=_version(),
+        licences=licences,
+        settings=preset.settings,
+        tracker=preset.tracker,
+        depth=preset.depth,
+        semantics=preset.semantics,
+        masks=preset.masks,
+        graphs=graphs,
+    )
+
+
+def _version() -> str:
+    """Return this package's version."""
+    try:
+        return version("samotion")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "source"
