@@ -61,9 +61,9 @@ def initialise(network: VisionTransformer) -> None:
 class Views:
     """Two views of each of n frames, all first ones first.
 
-    images: (2n, 3, h, w). cover: (2n, gh, gw), the part of a patch on objects. label: (2n, gh·gw) int64, the
-    object a patch lies on, different in each frame; -1 mixed, 0 background. place: (2n, gh·gw, 2) of patch
-    centres in the frame, in patches.
+    images: (2n, 3, h, w). cover: (2n, gh, gw), the part of a patch on objects. label: (2n, gh·gw) int64, 1 + the
+    clip whose object a patch lies on; -1 mixed, 0 background. place: (2n, gh·gw, 2) of patch centres in the
+    frame, in patches.
     """
 
     images: Tensor
@@ -73,14 +73,15 @@ class Views:
 
 
 def compose(rng: Rng, photographs: Photographs) -> tuple[Bytes, Bytes]:
-    """Return a frame and its labels: its own object is 1, a pasted one 2; pasted background hides, labelled 0."""
-    _, frame, labels = photographs.draw(rng)
+    """Return a frame and its labels, 1 + an object's own clip; pasted background hides, labelled 0."""
+    clip, frame, mask = photographs.draw(rng)
+    labels = mask * np.uint8(1 + clip)
     if rng.random() < 0.4:
         _, source, _ = photographs.draw(rng)
         frame, labels = paste(rng, frame, labels, (source, blob(rng, labels.shape)), 0)
     if rng.random() < 0.5:
-        _, source, mask = photographs.draw(rng)
-        frame, labels = paste(rng, frame, labels, (source, mask), 2)
+        clip, source, mask = photographs.draw(rng)
+        frame, labels = paste(rng, frame, labels, (source, mask), 1 + clip)
     return frame, labels
 
 
@@ -89,28 +90,28 @@ def views(rng: Rng, photographs: Photographs, count: int) -> Views:
     frames = [compose(rng, photographs) for _ in range(count)]
     parts = [_view(rng, *frame) for _ in range(2) for frame in frames]
     images, cover, label, place = (np.stack(part) for part in zip(*parts, strict=True))
-    own = label + 2 * (np.arange(2 * count) % count)[:, None] * (label > 0)
-    return Views(*map(torch.from_numpy, (normalised(images), cover, own, place)))
+    return Views(*map(torch.from_numpy, (normalised(images), cover, label, place)))
 
 
 def _view(rng: Rng, frame: Bytes, labels: Bytes) -> tuple[Bytes, Float, Int, Float]:
     """Return the image, cover, label and place of one view."""
     patch = NANO.patch
-    affine = window(rng, labels, SIZE, (0.85, 2.5), aimed=0.7)
+    affine = window(rng, labels, SIZE, (0.85, 2.0), aimed=0.5)
     image, inside = recolour(rng, look(frame, affine, SIZE)), look(labels, affine, SIZE)
     rows, columns = SIZE[0] // patch, SIZE[1] // patch
     tiles = inside.reshape(rows, patch, columns, patch).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
-    share = np.stack([(tiles == label).mean(-1) for label in range(3)], -1)
-    label = np.where(share.max(-1) > 0.6, share.argmax(-1), -1).ravel()
+    kinds = np.unique(inside).astype(np.int64)
+    share = np.stack([(tiles == kind).mean(-1) for kind in kinds], -1)
+    label = np.where(share.max(-1) > 0.6, kinds[share.argmax(-1)], -1).ravel()
     y, x = (np.mgrid[:rows, :columns] * patch + (patch - 1) / 2).reshape(2, -1)
     place = np.stack([x, y, np.ones_like(x)], -1) @ affine.T / patch
-    return image, 1 - share[..., 0].astype(np.float32), label.astype(np.int64), np.asarray(place, np.float32)
+    return image, (tiles > 0).mean(-1).astype(np.float32), label, place.astype(np.float32)
 
 
 def contrast(vectors: Tensor, batch: Views) -> Tensor:
     """Return how badly patches (2n, P, D) of first views know their like in second views.
 
-    Like are patches of the same object and, on background, patches at the same place of the same frame. Other
+    Like are patches of the same clip's object and, on background, patches at the same place of the same frame. Other
     background of the same frame counts neither way: a meadow is not to be told from itself.
     """
     count = len(vectors) // 2
@@ -135,7 +136,7 @@ def contrast(vectors: Tensor, batch: Views) -> Tensor:
 def batch_loss(learner: Learner, batch: Views) -> tuple[Tensor, dict[str, float]]:
     """Return the loss of a batch and its parts."""
     logits, vectors = learner(batch.images)
-    objects = functional.binary_cross_entropy_with_logits(logits, batch.cover, 1 + 2 * batch.cover)
+    objects = functional.binary_cross_entropy_with_logits(logits, batch.cover)
     unlike = contrast(vectors.flatten(1, 2), batch)
     return objects + CONTRAST * unlike, {"objects": float(objects.detach()), "contrast": float(unlike.detach())}
 
