@@ -150,11 +150,11 @@ def _run_one(
     from samotion.runtime.progress import progress_on
     from samotion.runtime.writing import summary, write_result
 
-    check_output(args.out, name)
     progress = progress_on(sys.stderr, name, args.quiet)
     with progress.stage("reading", 1) as stage:
         clip = dataclasses.replace(read_clip(path, settings, args.fps), name=name)
         stage.advance()
+    check_output(args.out, name)
     result = segment(clip, bundle, settings, progress)
     about: dict[str, Any] = {
         "bundle": {"name": bundle.name, "digest": bundle.digest, "provider": args.provider},

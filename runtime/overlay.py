@@ -9,18 +9,19 @@ import cv2
 import numpy as np
 
 from samotion.runtime.palette import davis_palette
-from samotion.runtime.values import Bytes, Clip
+from samotion.runtime.values import Bool, Bytes, Clip
 
 OPACITY = 0.45
 CLOCK = Fraction(1, 90_000)  # seconds a tick, for clips whose frames are not evenly spaced
+ENCODING = {"crf": "20", "preset": "veryfast"}
 PALETTE = davis_palette()
 
 
 def draw(frame: Bytes, labels: Bytes) -> Bytes:
     """Return ``frame`` (H, W, 3) RGB with the objects of ``labels`` (H, W) uint8 ids drawn on it."""
-    tint = PALETTE[labels].astype(np.float32)
-    mixed = np.where(labels[..., None] > 0, frame * (1 - OPACITY) + tint * OPACITY, frame)
-    picture = np.ascontiguousarray(mixed.round().astype(np.uint8))
+    mixed = cv2.addWeighted(frame, 1 - OPACITY, PALETTE[labels], OPACITY, 0)
+    picture = frame.copy()
+    cv2.copyTo(mixed, (labels > 0).astype(np.uint8), picture)
     ids = [int(identity) for identity in np.unique(labels) if identity]
     thickness = max(1, round(min(labels.shape) / 240))
     for identity in ids:
@@ -39,7 +40,7 @@ def write_overlay(path: Path, clip: Clip, labels_of: Callable[[int], Bytes]) -> 
     step = _even_step(clip)
     height, width = (side + side % 2 for side in clip.size)
     with av.open(str(path.resolve()), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=clip.fps / (step or 1), options={"crf": "20"})
+        stream = container.add_stream("libx264", rate=clip.fps / (step or 1), options=ENCODING)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.codec_context.time_base = CLOCK if step is None else step / clip.fps
         ticks = np.arange(len(clip.frames)) if step else np.round(clip.times / float(CLOCK)).astype(np.int64)
@@ -73,22 +74,22 @@ def _bright(identity: int) -> tuple[int, int, int]:
     return red, green, blue
 
 
-def _write_id(picture: Bytes, mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]], text: str) -> None:
-    """Write ``text`` in white with a black rim inside ``mask``, kept within the picture."""
+def _write_id(picture: Bytes, mask: Bool, text: str) -> None:
+    """Write ``text`` in white on a black plate inside ``mask``, kept within the picture."""
     height, width = mask.shape
-    scale = max(0.4, min(height, width) / 600)
+    scale = max(0.4, min(height, width) / 500)
     thickness = max(1, round(2 * scale))
-    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    (wide, high), below = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    margin = max(2, high // 4)
     x, y = _anchor(mask)
-    corner = (
-        int(np.clip(x - wide // 2, 0, max(0, width - wide))),
-        int(np.clip(y + high // 2, high, max(high, height - 1))),
-    )
-    for colour, weight in (((0, 0, 0), 3 * thickness), ((255, 255, 255), thickness)):
-        cv2.putText(picture, text, corner, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, weight, cv2.LINE_AA)
+    left = int(np.clip(x - wide // 2, margin, max(margin, width - wide - margin)))
+    base = int(np.clip(y + high // 2, high + margin, max(high + margin, height - below - margin)))
+    plate = (left - margin, base - high - margin), (left + wide + margin, base + margin)
+    cv2.rectangle(picture, *plate, (0, 0, 0), cv2.FILLED)
+    cv2.putText(picture, text, (left, base), cv2.FONT_HERSHEY_SIMPLEX, scale, (255, 255, 255), thickness, cv2.LINE_AA)
 
 
-def _anchor(mask: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]) -> tuple[int, int]:
+def _anchor(mask: Bool) -> tuple[int, int]:
     """Return (x, y) inside ``mask``: the centroid, which moves smoothly, or else the point deepest inside."""
     rows, columns = np.nonzero(mask)
     x, y = round(float(columns.mean())), round(float(rows.mean()))
