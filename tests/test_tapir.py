@@ -11,6 +11,8 @@ from samotion.engines.onnx_runtime import OnnxEngine
 from samotion.export.onnx_graph import export, relative_error
 from samotion.export.tapir import NANO, OFFICIAL, Tapir, TapirParams, graphs
 from samotion.export.tapir.head import sample, similarities, soft_argmax
+from samotion.export.training.tapir import cell_loss
+from samotion.export.training.tapir_clips import Example, cropped, cut, drawn
 from samotion.export.weights import load, random_state
 
 HERE = Path(__file__).parent
@@ -125,3 +127,39 @@ def test_graphs_take_any_number_of_frames_and_points(tmp_path: Path) -> None:
 
 def test_nano_is_small() -> None:
     assert sum(weight.numel() for weight in Tapir(NANO).parameters()) < 1_000_000
+
+
+def colours_at(clip: Example, row: int, t: int) -> np.ndarray:
+    x, y = np.clip(np.floor(clip.xy[row, t]).astype(int), 0, clip.frames.shape[1] - 1)
+    return np.asarray(clip.frames[t, y, x], float)
+
+
+def test_training_clips_keep_points_on_their_surfaces() -> None:
+    rng = np.random.default_rng(3)
+    whole = drawn(3, 128, None)
+    clip = cropped(rng, cut(rng, whole, 8), 200)
+    assert clip.frames.shape == (8, 128, 128, 3)
+    assert len(clip.xy) > 100
+    own = clip.points[:, 0].astype(int)
+    rows = np.arange(len(own))
+    assert np.array_equal(clip.xy[rows, own], clip.points[:, :0:-1])
+    assert clip.visible[rows, own].all()
+    shown = clip.xy[clip.visible]
+    assert shown.min() >= 0
+    assert shown.max() < 128
+    same, other = [], []
+    for row, t in np.argwhere(clip.visible):
+        query = colours_at(clip, row, own[row])
+        same.append(np.abs(colours_at(clip, row, t) - query).mean())
+        other.append(np.abs(colours_at(clip, (row + 1) % len(own), t) - query).mean())
+    assert np.mean(same) < 0.5 * np.mean(other)
+
+
+def test_cell_loss_is_least_at_the_truth() -> None:
+    truth = torch.tensor([[2.25, 5.0], [0.0, 7.0]])
+    maps = torch.full((2, 8, 8), -20.0)
+    maps[0, 5, 2], maps[0, 5, 3], maps[1, 7, 0] = np.log(0.75), np.log(0.25), 0.0
+    keep = torch.tensor([True, True])
+    assert cell_loss(maps, truth, keep) < cell_loss(maps, truth + 1, keep)
+    entropy = -(0.75 * np.log(0.75) + 0.25 * np.log(0.25)) / 2
+    assert float(cell_loss(maps, truth, keep)) == pytest.approx(entropy, abs=1e-3)
