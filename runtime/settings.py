@@ -13,7 +13,7 @@ class Settings:
 
     seed: draws the sample of queries. step: frames between query frames. grid_pixels: a query frame's grid has
     a pitch of ⌊√(H·W/grid_pixels)⌋ pixels. max_tracks: most tracks followed at once. point_chunk: tracks that
-    go through the tracker together. max_side: frames are shrunk to this longest side, in pixels.
+    go through the tracker together, few enough that their cost volumes stay in a CPU's cache. max_side: frames are shrunk to this longest side, in pixels.
     max_frames: longer clips are strided down to at most this many frames (None: all).
     prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
     negative clicks of such a prompt. best_three: if no track passes, take the best three all the same
@@ -24,7 +24,7 @@ class Settings:
     step: int = 10
     grid_pixels: int = 9000
     max_tracks: int = 5000
-    point_chunk: int = 256
+    point_chunk: int = 32
     max_side: int = 1000
     max_frames: int | None = None
     prompt_step: int = 16

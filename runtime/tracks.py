@@ -78,7 +78,7 @@ def _follow(
     answers = []
     for part in batches(len(points), chunk):
         asked = queries(low=low, high=high, points=points[part])
-        answers.append(head(low=low, high=high, **asked))
+        answers.append(head(low=low, high=high, points=points[part], **asked))
         advance(part.stop - part.start)
     xy, occlusion, distance = (
         np.concatenate([answer[name] for answer in answers]) for name in ("xy", "occlusion", "expected_distance")
