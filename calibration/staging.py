@@ -109,7 +109,7 @@ class _Stager:
             return self._build(number, skin, pose, [None] * len(skin.parts), None)
         stays = self.happens("in_place", "in place")
         path = self._walk(depth, stays).through(point, time)
-        turns = self.happens("spin") or (stays and len(skin.parts) == 1)
+        turns = self.happens("spin", "spin") or (stays and len(skin.parts) == 1)
         spin = self._turn() if turns else still(rng.normal(0, 0.1))
         if number == 1 and self.strength > 0 and self.happens("follow", "follow"):
             self.camera = replace(self.camera, target=path, grip=rng.uniform(0.5, 1))

@@ -4,17 +4,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from samotion.calibration import demo
 from samotion.calibration.camera import Double
 from samotion.calibration.layers import Wobble
 from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.calibration.sources import Sources
-from samotion.engines.errors import InputError, SettingsError
+from samotion.engines.errors import InputError, OutputError, SettingsError
 from samotion.runtime.values import Bool, Bytes, Float
 
 SMALL = SceneSpec(frames=8, height=96, width=128)
@@ -233,3 +235,21 @@ def test_sources_give_photographed_textures_and_cut_outs(photographs: Path) -> N
 def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="found no"):
         Sources.load(tmp_path)
+
+
+def test_the_demo_has_three_movers_and_a_parked_car() -> None:
+    made = demo.demo_scene(frames=1)
+    assert made.moving.tolist() == [True, True, True, False]
+    assert set(np.unique(made.instance)) == {0, 1, 2, 3, 4}
+
+
+def test_the_demo_is_encoded_as_h264(tmp_path: Path) -> None:
+    frames = scene(0, SMALL).frames
+    demo.encode(frames, tmp_path / "clip.mp4")
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.average_rate == demo.FPS
+        assert sum(1 for _ in container.decode(video=0)) == len(frames)
+    with pytest.raises(OutputError, match="cannot be written"):
+        demo.encode(frames, tmp_path / "no such folder" / "clip.mp4")
