@@ -148,14 +148,15 @@ class MotionNetwork(nn.Module):
         self.joint_encoder = TrackEncoder(params)
         self.decoder = Decoder(params)
 
-    def augment(
-        self, xy: Tensor, visible: Tensor, visibility: Tensor, confidence: Tensor, disparity: Tensor
-    ) -> Tensor:
-        """Return the encoder's channels (N, T, 88); arguments as in ``forward``."""
+    def look_up(self, xy: Tensor, disparity: Tensor) -> Tensor:
+        """Return each track's disparity (N, T) from maps (T, H, W)."""
         frames, height, width = disparity.shape
         cells = disparity_cells(xy, height, width, self.params.depth_as_trained)
-        depth = disparity.reshape(frames, height * width).gather(1, cells.transpose(0, 1))
-        depth = depth.transpose(0, 1).unsqueeze(-1)  # (N, T, 1)
+        return disparity.reshape(frames, height * width).gather(1, cells.transpose(0, 1)).transpose(0, 1)
+
+    def augment(self, xy: Tensor, visible: Tensor, visibility: Tensor, confidence: Tensor, depth: Tensor) -> Tensor:
+        """Return the encoder's channels (N, T, 88); depth (N, T) from ``look_up``, others as in ``forward``."""
+        depth = depth.unsqueeze(-1)
         return torch.cat(
             (
                 encode_octaves(xy, self.params.octaves),
@@ -167,6 +168,11 @@ class MotionNetwork(nn.Module):
             ),
             dim=-1,
         )
+
+    def classify(self, channels: Tensor, visible: Tensor, semantics: Tensor) -> Tensor:
+        """Return logits (N,) from channels (N, T, 88), visible (N, T) bool and semantics (N, C)."""
+        logits: Tensor = self.decoder(self.joint_encoder(channels, visible), semantics)
+        return logits
 
     def forward(
         self,
@@ -182,9 +188,8 @@ class MotionNetwork(nn.Module):
         xy (N, T, 2) = pixel / (W, H) · 2 - 1, clamped to [-1, 1]; visible (N, T) bool; visibility,
         confidence (N, T) in [0, 1]; disparity (T, H, W) in [0, 1]; semantics (N, C). All float32 but visible.
         """
-        channels = self.augment(xy, visible, visibility, confidence, disparity)
-        logits: Tensor = self.decoder(self.joint_encoder(channels, visible), semantics)
-        return logits
+        depth = self.look_up(xy, disparity)
+        return self.classify(self.augment(xy, visible, visibility, confidence, depth), visible, semantics)
 
 
 class MotionGraph(nn.Module):

@@ -38,17 +38,15 @@ def test_keys_of_the_checkpoint() -> None:
 def test_answers_as_published() -> None:
     golden = np.load(HERE / "golden/moseg.npz")
     xy = torch.from_numpy(golden["traj"][0]).permute(1, 2, 0)
-    visible, visibility, confidence = (
-        torch.from_numpy(golden[name][0, 0]) for name in ("hidden", "visibility", "confidence")
-    )
+    visible = ~torch.from_numpy(golden["hidden"][0, 0])
+    visibility, confidence = (torch.from_numpy(golden[name][0, 0]) for name in ("visibility", "confidence"))
     disparity = torch.from_numpy(golden["depth"][0, 0]).permute(2, 0, 1)
     semantics = torch.from_numpy(golden["dino"][0, :, :, 0]).T
     network = filled(OFFICIAL)
-    inputs = (xy, ~visible, visibility, confidence, disparity)
     with torch.no_grad():
-        channels = network.augment(*inputs)
-        encoded = network.joint_encoder(channels, ~visible)
-        probability = MotionGraph(network)(*inputs, semantics)
+        channels = network.augment(xy, visible, visibility, confidence, network.look_up(xy, disparity))
+        encoded = network.joint_encoder(channels, visible)
+        probability = MotionGraph(network)(xy, visible, visibility, confidence, disparity, semantics)
     assert relative_error(channels.permute(2, 0, 1).numpy()[::5, ::4], golden["augmented"]) < 1e-6
     assert relative_error(encoded.T.numpy(), golden["encoded"][0]) < 1e-4
     assert np.abs(probability.numpy() - golden["probability"].ravel()).max() < 1e-4

@@ -1,0 +1,104 @@
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from samotion.export.motion import NANO, MotionNetwork
+from samotion.export.motion_blocks import Attention
+from samotion.export.training.motion import average_precision, balanced_loss, logits_of
+from samotion.export.training.motion_augment import draw
+from samotion.export.training.motion_data import TrackSample, from_scene, labels_from_masks, variants
+from samotion.runtime.values import Tracks
+
+
+@pytest.fixture(scope="module")
+def sample() -> TrackSample:
+    return from_scene(3)
+
+
+def test_samples_survive_the_cache(sample: TrackSample, tmp_path: Path) -> None:
+    sample.save(tmp_path / "a.npz")
+    found = TrackSample.read(tmp_path / "a.npz")
+    assert found.exact is sample.exact
+    np.testing.assert_array_equal(found.xy, sample.xy)
+    np.testing.assert_array_equal(found.label, sample.label)
+    np.testing.assert_allclose(found.depth, sample.depth, atol=1e-3)
+    assert found.depth.dtype == np.float32
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_draws_are_as_the_pipeline_hands_them_over(sample: TrackSample, seed: int) -> None:
+    tracked = replace(sample, exact=seed % 2 == 0)
+    drawn, again = (draw(tracked, 8, np.random.default_rng(seed)) for _ in range(2))
+    np.testing.assert_array_equal(drawn.xy, again.xy)
+    count, frames = drawn.visible.shape
+    assert count > 0
+    assert drawn.xy.shape == (count, frames, 2)
+    assert drawn.semantics.shape in {(count, 8), (count, 0)}
+    assert np.abs(drawn.xy).max() <= 1
+    assert drawn.visible.any(0).all()
+    assert drawn.visible.any(1).all()
+    for values in (drawn.visibility, drawn.confidence, drawn.depth):
+        assert values.dtype == np.float32
+        assert values.min() >= 0
+        assert values.max() <= 1
+
+
+def test_labels_come_from_where_visible_points_lie() -> None:
+    masks = np.zeros((4, 40, 40), np.bool_)
+    masks[:, 10:30, 10:30] = True
+    inside, outside, edge, mixed, unseen = (20.0, 20.0), (35.0, 35.0), (10.0, 20.0), (20.0, 20.0), (20.0, 20.0)
+    xy = np.tile(np.array([inside, outside, edge, mixed, unseen], np.float32)[:, None], (1, 4, 1))
+    xy[3, 2:] = outside
+    visible = np.ones((5, 4), np.bool_)
+    visible[4] = False
+    ones = np.ones((5, 4), np.float32)
+    tracks = Tracks(xy, visible, ones, ones, np.zeros(5, np.int64))
+    assert labels_from_masks(tracks, masks).tolist() == [1, 0, -1, -1, -1]
+
+
+@given(frames=st.integers(1, 200), number=st.integers(1, 8), seed=st.integers(0, 99))
+def test_variants_stay_inside_their_clip(frames: int, number: int, seed: int) -> None:
+    cuts = variants(frames, number, seed)
+    assert len(cuts) == number
+    for cut in cuts:
+        assert cut.start >= 0
+        assert 1 <= cut.count <= 90
+        assert cut.start + (cut.count - 1) * cut.stride < frames
+
+
+def test_average_precision() -> None:
+    score, truth = np.array([0.9, 0.8, 0.7, 0.1], np.float32), np.array([1, 0, 1, 0])
+    assert average_precision(score, truth) == pytest.approx((1 + 2 / 3) / 2)
+    assert np.isnan(average_precision(score, np.zeros(4, np.int64)))
+
+
+def test_unknown_labels_do_not_count() -> None:
+    logits, label = torch.tensor([2.0, -1.0, 9.0]), torch.tensor([1, 0, -1])
+    torch.testing.assert_close(balanced_loss(logits, label), balanced_loss(logits[:2], label[:2]))
+    assert balanced_loss(logits, torch.full((3,), -1)) == 0
+
+
+def test_training_attends_as_the_graph_does() -> None:
+    attention = Attention(16, 2)
+    tokens, hidden = torch.randn(3, 5, 16), torch.rand(3, 5) > 0.6
+    torch.testing.assert_close(attention.train()(tokens, tokens, hidden), attention.eval()(tokens, tokens, hidden))
+
+
+def test_a_few_steps_lower_the_loss(sample: TrackSample) -> None:
+    torch.manual_seed(0)
+    network = MotionNetwork(replace(NANO, dropout=0.0))
+    drawn = draw(sample, NANO.semantics, np.random.default_rng(0))
+    optimiser = torch.optim.AdamW(network.parameters(), 3e-3)
+    losses = []
+    for _ in range(12):
+        loss = balanced_loss(logits_of(network, drawn), torch.from_numpy(drawn.label))
+        optimiser.zero_grad()
+        torch.autograd.backward(loss)
+        optimiser.step()
+        losses.append(float(loss.detach()))
+    assert losses[-1] < losses[0]
