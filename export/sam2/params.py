@@ -37,8 +37,9 @@ class Sam2Params:
     image_size: side of the square input, in pixels. width: of features and pointers; memory_width: of the
     spatial memory. memory_frames: a clicked frame and the recent ones (this many less one) that have a time of
     their own. max_clicked: most clicked frames read at once, the nearest (None, published: all).
-    max_pointers: most frames that object pointers come from. attention_*: the memory attention. decoder_*: the mask decoder. mask_scale: the mask
-    logits are enlarged by this much before the memory encoder shrinks them to the feature grid.
+    max_pointers: most frames that object pointers come from. attention_*: the memory attention. decoder_*: the
+    mask decoder. mask_scale: the mask logits are enlarged by this much before the memory encoder shrinks them
+    to the feature grid.
     signed_pointers (2.1): pointers carry a projected encoding of their signed frame distance.
     absent_memory (2.1): a learned vector marks the spatial memory of frames without the object.
     layer_scale: initial gain of the memory fuser's branches (training only).

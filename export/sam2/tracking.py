@@ -17,11 +17,11 @@ own slots, padded with empty ones.
    labelled -1 and no mask prompt; memory_encoder on the *unfilled* mask with clicked = False; the entry is kept
    with the *tracked* frames. Holes are filled only in what is shown to the user.
    Frames that were clicked are not tracked: their mask stays.
-4. Memory slots of frame t going forwards: every clicked frame, past or future, memory_time 0 (with
-   params.max_clicked: the last one before t, the first one at or after t, then the nearest others up to that
-   number; the rest count as tracked entries here and in rule 5); then for
-   n = memory_frames − 1 … 1 the tracked entry of frame t − n, memory_time n, where there is one (frames before the start, and clicked
-   ones, have none; an older pass's entries count too). Backwards it is frame t + n.
+4. Memory slots of frame t going forwards: every clicked frame, past or future, with memory_time 0; then for
+   n = memory_frames − 1 … 1 the tracked entry of frame t − n, with memory_time n, where there is one (frames
+   before the start, and clicked ones, have none; an older pass's entries count too). Backwards it is t + n.
+   With params.max_clicked (not in the published settings): only the last clicked frame before t, the first at
+   or after t, then the nearest others up to that number; the rest count as tracked here and in rule 5.
 5. Pointer slots of frame t going forwards: the clicked frames at or before t (backwards: at or after), with
    pointer_time t − c (backwards: c − t), never limited; then the tracked entries of frames t − n (backwards
    t + n) for n = 1 … max_pointers − 1 (no more than the clip's frames − 1), with pointer_time n.

@@ -1,0 +1,101 @@
+"""Batches that the mask network trains on: clips, objects to click in them, and where they are."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from samotion.calibration.sources import Sources
+from samotion.export.training import mask_clips
+from samotion.export.training.mask_clips import CLICKS, Example, Rng
+from samotion.export.training.photographs import Photographs
+from samotion.runtime.preprocess import normalised
+from samotion.runtime.values import Bool, Float, Int
+
+MOST_OBJECTS = 3
+DRAWN = 0.4  # part of the examples that are drawn scenes
+CUT = 0.1  # how often a photographed clip has a frame of another clip
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Objects of several clips, clicked on frame 0.
+
+    frames: (B, T, 3, S, S) normalised. owner: (K,) the clip of each object. points (K, CLICKS, 2) and labels
+    (K, CLICKS) for every frame: lists of T. truth: (K, T, S/2, S/2) float32 0 or 1.
+    """
+
+    frames: Tensor
+    owner: Tensor
+    points: list[Tensor]
+    labels: list[Tensor]
+    truth: Tensor
+
+    def there(self, frame: int) -> Tensor:
+        """Return (K,) bool: whether any of the object is seen."""
+        return self.truth[:, frame].flatten(1).sum(1) > 0
+
+
+def collate(rng: Rng, examples: list[Example]) -> Batch | None:
+    """Click up to MOST_OBJECTS objects an example; None if there is nothing to click."""
+    owner, points, labels, truth = [], [], [], []
+    for index, example in enumerate(examples):
+        known = example.objects(0)
+        for k in rng.permutation(known)[:MOST_OBJECTS]:
+            masks = example.instance == k
+            made = [mask_clips.some_clicks(rng, mask) if mask.any() else _no_clicks() for mask in masks]
+            owner.append(index)
+            points.append([xy for xy, _ in made])
+            labels.append([marks for _, marks in made])
+            truth.append(_halved(masks))
+    if not owner:
+        return None
+    frames = np.stack([normalised(example.frames) for example in examples])
+    at, marks = np.swapaxes(np.array(points), 0, 1), np.swapaxes(np.array(labels), 0, 1)
+    return Batch(
+        torch.from_numpy(frames),
+        torch.tensor(owner),
+        list(torch.from_numpy(at)),
+        list(torch.from_numpy(marks)),
+        torch.from_numpy(np.stack(truth)),
+    )
+
+
+def _no_clicks() -> tuple[Float, Int]:
+    return np.zeros((CLICKS, 2), np.float32), np.full(CLICKS, -1)
+
+
+def _halved(masks: Bool) -> Float:
+    """Return masks (T, S, S) at half size, by majority."""
+    t, side, _ = masks.shape
+    part = masks.reshape(t, side // 2, 2, side // 2, 2).mean((2, 4))
+    return np.asarray(part >= 0.5, np.float32)
+
+
+@dataclass(frozen=True)
+class Supply:
+    """Where examples come from."""
+
+    photos: Photographs
+    sources: Sources | None
+    size: int
+
+    def batch(self, index: int, count: int, frames: int) -> tuple[Batch, Rng]:
+        """Return batch ``index`` of ``count`` clips of ``frames`` frames; the same arguments, the same batch."""
+        rng = np.random.default_rng([3, index])
+        while True:
+            examples = [self._example(rng, index, frames) for _ in range(count)]
+            if (batch := collate(rng, examples)) is not None:
+                return batch, rng
+
+    def _example(self, rng: Rng, index: int, frames: int) -> Example:
+        if rng.random() < DRAWN:
+            return mask_clips.drawn(rng, index, self.sources, self.size, frames)
+        example = mask_clips.photographed(rng, self.photos, self.size, frames)
+        if frames > 1 and rng.random() < CUT:
+            # Another clip for a frame: all objects are absent there.
+            t = int(rng.integers(1, frames))
+            example.frames[t] = mask_clips.photographed(rng, self.photos, self.size, 1).frames[0]
+            example.instance[t] = 0
+        return example

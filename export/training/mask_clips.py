@@ -1,0 +1,171 @@
+"""Short clips with object masks for the mask network: photographed and drawn ones, and clicks on their objects."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from samotion.calibration.scenes import Scene, SceneSpec, scene
+from samotion.calibration.sources import Sources
+from samotion.export.training.photographs import Photographs, recolour
+from samotion.runtime.values import Bool, Bytes, Float
+
+Rng = np.random.Generator
+Pairs = NDArray[np.float64]
+
+CLICKS = 16
+WRONG_CLICKS = 0.1  # part of the clicks on an object that miss it by a little
+SMALLEST = 1 / 1000  # of the image: smaller objects are not asked for
+SCENE_FRAMES = 8
+# Drawn scenes are kept and seen again in other crops and colours; the window of seeds moves on.
+POOL = 160
+FIRST = 32
+NEW_PER_STEP = 0.1
+
+
+@dataclass(frozen=True)
+class Example:
+    """frames: (T, S, S, 3) uint8 RGB. instance: (T, S, S) uint8, the object seen in each pixel, 0 for none."""
+
+    frames: Bytes
+    instance: Bytes
+
+    def objects(self, frame: int) -> list[int]:
+        """Return the objects that are large enough to be clicked on ``frame``."""
+        counts = np.bincount(self.instance[frame].ravel(), minlength=2)
+        return [int(k) for k in np.flatnonzero(counts[1:] >= SMALLEST * self.instance[frame].size) + 1]
+
+
+def photographed(rng: Rng, photos: Photographs, size: int, frames: int) -> Example:
+    """Return a moving crop of a real clip, squeezed into a square, with up to three objects of others over it."""
+    colours, masks = _stretch(rng, photos, frames)
+    shape = masks.shape[1:]
+    start = _crop(rng, shape)
+    end = start + rng.normal(0, 0.01 * (frames - 1), (2, 2)) * np.array(shape)[:, None]
+    flip, light = bool(rng.random() < 0.5), int(rng.integers(1 << 30))
+    seen, labels = [], []
+    for t in range(frames):
+        affine = _fit(start + (end - start) * (t / max(frames - 1, 1)), size, flip)
+        seen.append(cv2.warpAffine(colours[t], affine, (size, size), borderMode=cv2.BORDER_REFLECT_101))
+        labels.append(cv2.warpAffine(masks[t], affine, (size, size), flags=cv2.INTER_NEAREST))
+    pictures, instance = np.stack(seen).astype(np.uint8), np.stack(labels).astype(np.uint8)
+    for number in range(2, 2 + int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15]))):
+        _lay_over(rng, pictures, instance, _stretch(rng, photos, frames), number)
+    return Example(_recoloured(light, pictures), instance)
+
+
+def _stretch(rng: Rng, photos: Photographs, frames: int) -> tuple[Bytes, Bytes]:
+    """Return ``frames`` frames and masks of one clip, at a random pace, forwards or backwards."""
+    clip = int(rng.integers(len(photos.frames)))
+    count = len(photos.frames[clip])
+    pace = min(int(rng.integers(1, 4)), (count - 1) // max(frames - 1, 1))
+    first = int(rng.integers(count - pace * (frames - 1)))
+    index = first + pace * np.arange(frames)
+    index = index[::-1] if rng.random() < 0.5 else index
+    return photos.frames[clip][index], photos.masks[clip][index]
+
+
+def _crop(rng: Rng, shape: tuple[int, ...]) -> Pairs:
+    """Return the (y, x) ranges (2, 2) of a crop: the whole frame, or a part of about its shape."""
+    if rng.random() < 0.25:
+        return np.array([[0, shape[0]], [0, shape[1]]], float)
+    part = rng.uniform(0.45, 1) * np.exp(rng.normal(0, 0.12, 2))
+    sides = np.minimum(part, 1) * np.array(shape)
+    low = rng.uniform(0, np.array(shape) - sides + 1e-9)
+    return np.stack([low, low + sides], 1)
+
+
+def _fit(ranges: Pairs, size: int, flip: bool) -> Pairs:
+    """Return the affine map (2, 3) that brings the crop to size × size."""
+    (top, bottom), (left, right) = ranges
+    x, y = size / (right - left), size / (bottom - top)
+    if flip:
+        return np.array([[-x, 0, x * right], [0, y, -y * top]])
+    return np.array([[x, 0, -x * left], [0, y, -y * top]])
+
+
+def _recoloured(seed: int, frames: Bytes) -> Bytes:
+    """Put all frames in the same new light."""
+    return np.stack([recolour(np.random.default_rng(seed), frame) for frame in frames])
+
+
+def _lay_over(rng: Rng, frames: Bytes, instance: Bytes, other: tuple[Bytes, Bytes], number: int) -> None:
+    """Lay the object of another clip over (or behind the first object of) the frames, moving, as ``number``."""
+    colours, masks = other
+    rows, columns = np.nonzero(masks[0])
+    if len(rows) < 100:
+        return
+    size = frames.shape[1]
+    scale = np.sqrt(rng.uniform(0.01, 0.15) * size * size / len(rows)) * np.exp(rng.normal(0, 0.15, 2))
+    turn = rng.normal(0, 0.15)
+    linear = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]]) @ np.diag(scale)
+    linear = linear @ np.diag([rng.choice([-1, 1]), 1])
+    place, speed = rng.uniform(0.1, 0.9, 2) * size, rng.normal(0, 0.025 * size, 2)
+    behind, light = bool(rng.random() < 0.3), int(rng.integers(1 << 30))
+    for t in range(len(frames)):
+        shift = place + speed * t - linear @ [columns.mean(), rows.mean()]
+        affine = np.column_stack([linear, shift])
+        soft = cv2.GaussianBlur(masks[t].astype(np.float32), (0, 0), 0.8)
+        alpha = np.asarray(cv2.warpAffine(soft, affine, (size, size)))
+        if behind:
+            alpha = alpha * (instance[t] == 0)
+        colour = cv2.warpAffine(colours[t], affine, (size, size))
+        colour = recolour(np.random.default_rng(light), np.asarray(colour, np.uint8))
+        mixed = frames[t] + (colour.astype(np.float32) - frames[t]) * alpha[..., None]
+        frames[t] = mixed.astype(np.uint8)
+        instance[t][alpha > 0.5] = number
+
+
+@lru_cache(maxsize=POOL)
+def _scene(seed: int, size: int, sources: Sources | None) -> Scene:
+    rng = np.random.default_rng([seed, 2])
+    speed = float(np.exp(rng.uniform(np.log(0.5), np.log(2.5))))
+    spec = SceneSpec(frames=SCENE_FRAMES, height=size, width=size, objects=(1, 5), speed=speed)
+    return scene(seed, spec, sources)
+
+
+def drawn(rng: Rng, index: int, sources: Sources | None, size: int, frames: int) -> Example:
+    """Return a crop of one of the scenes around step ``index``."""
+    made = _scene(int(index * NEW_PER_STEP + rng.integers(FIRST)), size, sources)
+    pace = int(rng.integers(1, 1 + max(1, (SCENE_FRAMES - 1) // max(frames - 1, 1)))) if frames > 1 else 1
+    first = int(rng.integers(SCENE_FRAMES - pace * (frames - 1)))
+    index_of = first + pace * np.arange(frames)
+    affine = _fit(_crop(rng, (size, size)), size, bool(rng.random() < 0.5))
+    seen = [cv2.warpAffine(f, affine, (size, size)) for f in made.frames[index_of]]
+    labels = [cv2.warpAffine(f, affine, (size, size), flags=cv2.INTER_NEAREST) for f in made.instance[index_of]]
+    light = int(rng.integers(1 << 30))
+    return Example(_recoloured(light, np.stack(seen).astype(np.uint8)), np.stack(labels).astype(np.uint8))
+
+
+def clicks(rng: Rng, mask: Bool, positive: int, negative: int) -> tuple[Float, NDArray[np.int64]]:
+    """Return CLICKS points (x, y) float32 and labels int64 for an object's mask (S, S), padded with -1.
+
+    One click alone lies deep inside, or anywhere; of several, some miss the object by a little. Half of the
+    background clicks are near it.
+    """
+    points, labels = np.zeros((CLICKS, 2), np.float32), np.full(CLICKS, -1)
+    near = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    around = cv2.dilate(mask.astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
+    depth = np.asarray(cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3))[1:-1, 1:-1]
+    deep = depth >= rng.choice([0.3, 0.7]) * depth.max()
+    for index in range(positive + negative):
+        if index >= positive:
+            where = (around if rng.random() < 0.5 else ~mask) & ~mask
+        elif positive == 1:
+            where = deep if rng.random() < 0.6 else mask
+        else:
+            where = near & ~mask if rng.random() < WRONG_CLICKS else mask
+        inside = np.flatnonzero(where)
+        if len(inside):
+            y, x = divmod(int(inside[rng.integers(len(inside))]), mask.shape[1])
+            points[index], labels[index] = (x, y), int(index < positive)
+    return points, labels
+
+
+def some_clicks(rng: Rng, mask: Bool) -> tuple[Float, NDArray[np.int64]]:
+    """Return clicks as the runtime may give them: half the time one, else up to 8 of each kind."""
+    if rng.random() < 0.4:
+        return clicks(rng, mask, 1, 0)
+    return clicks(rng, mask, int(rng.integers(1, 9)), int(rng.integers(0, 9)))
