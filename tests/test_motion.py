@@ -73,7 +73,7 @@ def test_all_tracks_hidden_in_a_frame_stays_finite() -> None:
         assert filled(NANO)(*inputs.values()).isfinite().all()
 
 
-@pytest.mark.parametrize("params", [OFFICIAL, NANO], ids=["official", "nano"])
+@pytest.mark.parametrize("params", [NANO, pytest.param(OFFICIAL, marks=pytest.mark.slow)], ids=["nano", "official"])
 def test_graph_at_other_sizes(tmp_path: Path, params: MotionParams) -> None:
     (spec,) = graphs(filled(params))
     entry = export(spec, tmp_path)

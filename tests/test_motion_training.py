@@ -1,17 +1,23 @@
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from samotion.engines.bundle import Bundle
+from samotion.engines.manifest import DepthInput, SemanticsInput, TrackerInput
 from samotion.export.motion import NANO, MotionNetwork
 from samotion.export.motion_blocks import Attention
 from samotion.export.training.motion import average_precision, balanced_loss, logits_of
 from samotion.export.training.motion_augment import draw
-from samotion.export.training.motion_data import TrackSample, from_scene, labels_from_masks, variants
+from samotion.export.training.motion_data import TrackSample, clip_files, from_scene, labels_from_masks, variants
 from samotion.runtime.values import Tracks
 
 
@@ -102,3 +108,57 @@ def test_a_few_steps_lower_the_loss(sample: TrackSample) -> None:
         optimiser.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < losses[0]
+
+
+class StandIn:
+    """A bundle whose tracker says that nothing stirs, whose depth is brightness and whose semantics are zeros."""
+
+    def __init__(self) -> None:
+        self.digest = "stand-in"
+        self.settings = {"max_tracks": 50}
+        self.manifest = SimpleNamespace(
+            tracker=TrackerInput(16), depth=DepthInput(28, 14), semantics=SemanticsInput(14, None)
+        )
+
+    def engine(self, graph: str) -> Callable[..., dict[str, Any]]:
+        def answer(**inputs: Any) -> dict[str, Any]:
+            if graph == "track_features":
+                return {"low": inputs["frames"], "high": inputs["frames"]}
+            if graph == "track_queries":
+                return {"query_low": inputs["points"], "query_high": inputs["points"]}
+            if graph == "track_head":
+                xy = np.repeat(inputs["query_low"][:, None, :0:-1], len(inputs["low"]), axis=1)
+                sure = np.full(xy.shape[:2], -9, np.float32)
+                return {"xy": xy, "occlusion": sure, "expected_distance": sure}
+            if graph == "depth":
+                return {"disparity": inputs["image"].mean(1)}
+            return {"keys": np.zeros((1, 2, 2, 8), np.float32)}
+
+        return answer
+
+
+def test_real_clips_become_samples_once(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    mask = np.zeros((32, 48), np.uint8)
+    mask[8:24, 10:30] = 255
+    for kind in ("frames", "masks"):
+        (tmp_path / "data/clip" / kind).mkdir(parents=True)
+    for index in range(24):
+        cv2.imwrite(str(tmp_path / f"data/clip/frames/{index:05d}.jpg"), rng.integers(0, 255, (32, 48, 3), np.uint8))
+        cv2.imwrite(str(tmp_path / f"data/clip/masks/{index:05d}.png"), mask)
+    bundle = cast(Bundle, StandIn())
+    files = clip_files(tmp_path / "cache", tmp_path / "data", bundle, 2)["clip"]
+    first = [file.stat().st_mtime_ns for file in files]
+    for file in files:
+        sample = TrackSample.read(file)
+        assert not sample.exact
+        assert sample.xy.shape[0] == 50
+        assert sample.semantics.shape == (50, 8)
+        pixel = (sample.xy[:, 0] + 1) * [24, 16]
+        inside = ((pixel > [13, 11]) & (pixel < [26, 20])).all(1)
+        assert (sample.label[inside] == 1).all()
+        assert (sample.label[((pixel < [7, 5]) | (pixel > [33, 27])).any(1)] == 0).all()
+        assert draw(sample, 8, rng).visible.any()
+    assert [
+        file.stat().st_mtime_ns for file in clip_files(tmp_path / "cache", tmp_path / "data", bundle, 2)["clip"]
+    ] == first

@@ -22,7 +22,7 @@ from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
 # Only geometry is looked at: light and lens cost time and change nothing.
 PLAIN = SceneSpec(blur=0, light=0, vignette=0, noise=0, jpeg=0)
-FAR = 2.0  # points behind the camera say nothing, but must stay finite
+FAR = 2.0  # points far outside say nothing, but must stay finite
 POINTS = 1000  # exact tracks kept of a scene
 QUERY_STEP = 10  # frames between a scene's query frames, as in the pipeline
 LONGEST = 90  # frames of a real variant
@@ -176,7 +176,7 @@ def from_clip(clip: Clip, masks: Bool, cut: Variant, bundle: Bundle, settings: S
     tracks = track(part, bundle, settings.override({"seed": cut.seed}), quiet)
     disparity = estimate(part, bundle, quiet).values
     return TrackSample(
-        xy=unit_xy(tracks.xy, clip.size),
+        xy=np.clip(unit_xy(tracks.xy, clip.size), -FAR, FAR),
         visible=tracks.visible,
         visibility=tracks.visibility,
         confidence=tracks.confidence,
