@@ -6,23 +6,22 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from samotion.engines.errors import CheckpointError, OutputError
+from samotion.engines.errors import OutputError
 from samotion.engines.manifest import FILE, GraphEntry, Manifest
 from samotion.export.onnx_graph import export
-from samotion.export.presets import Network, Preset
-from samotion.export.weights import load, random_state, read
+from samotion.export.presets import Preset
+from samotion.export.sources import Source, is_random, sources
 
-RANDOM = "random:"
 Tell = Callable[[str], None]
 
 
-def write(preset: Preset, weights: str | None, out: Path, tell: Tell) -> Manifest:
+def write(preset: Preset, weights: str | None, out: Path, tell: Tell, offline: bool = False) -> Manifest:
     """Export every network of ``preset`` into the folder ``out`` and return its manifest.
 
-    weights: a folder with the checkpoints; None takes what is shipped; "random:SEED" draws them. tell: is told
-    of each graph. Raises CheckpointError for weights that are missing or do not fit, EngineError for a graph
-    that does not answer as PyTorch, OutputError if ``out`` cannot be written. An older bundle in ``out`` is
-    replaced only when the new one is complete.
+    weights: a folder with the checkpoints under their official names; None takes what is shipped or downloads
+    it, unless ``offline``; "random:SEED" draws them. tell: is told of each graph. Raises CheckpointError for
+    weights that are missing or do not fit, EngineError for a graph that does not answer as PyTorch, OutputError
+    if ``out`` cannot be written. An older bundle in ``out`` is replaced only when the new one is complete.
     """
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -33,8 +32,8 @@ def write(preset: Preset, weights: str | None, out: Path, tell: Tell) -> Manifes
         raise OutputError(f"{out}: cannot be written ({error.strerror}); name another folder with -o") from error
     try:
         graphs: dict[str, GraphEntry] = {}
-        for name, network in preset.networks.items():
-            graphs.update(_graphs(name, network, preset, weights, partial, tell))
+        for name, source in sources(preset, weights, offline, tell).items():
+            graphs.update(_graphs(name, source, partial, tell))
         manifest = _manifest(preset, weights, graphs)
         (partial / FILE).write_text(manifest.dumps(), encoding="utf-8")
         partial.chmod(0o755)
@@ -49,20 +48,10 @@ def write(preset: Preset, weights: str | None, out: Path, tell: Tell) -> Manifes
     return manifest
 
 
-def _graphs(
-    name: str, network: Network, preset: Preset, weights: str | None, folder: Path, tell: Tell
-) -> dict[str, GraphEntry]:
+def _graphs(name: str, source: Source, folder: Path, tell: Tell) -> dict[str, GraphEntry]:
     """Export the graphs of one network."""
-    model = network.empty()
-    if weights is not None and weights.startswith(RANDOM):
-        load(model, random_state(model, _seed(weights)), weights)
-    else:
-        source = preset.weights if weights is None else Path(weights)
-        if source is None:
-            raise CheckpointError(f"preset {preset.name} ships no weights; name their folder with --weights")
-        load(model, read(source / network.weights, network.under), str(source / network.weights))
     entries = {}
-    for spec in network.graphs(model):
+    for spec in source.network.graphs(source.filled()):
         entries[spec.name] = export(spec, folder)
         size = sum((folder / file).stat().st_size for file in entries[spec.name].sha256)
         worst = max(entries[spec.name].parity.values())
@@ -70,17 +59,9 @@ def _graphs(
     return entries
 
 
-def _seed(weights: str) -> int:
-    """Return the seed of "random:SEED"."""
-    text = weights.removeprefix(RANDOM)
-    if not text.isdecimal():
-        raise CheckpointError(f"--weights {weights}: expected random:SEED with a whole number, such as random:0")
-    return int(text)
-
-
 def _manifest(preset: Preset, weights: str | None, graphs: dict[str, GraphEntry]) -> Manifest:
     """Return the manifest of the exported graphs."""
-    drawn = weights is not None and weights.startswith(RANDOM)
+    drawn = is_random(weights)
     licences = {name: "none (random weights)" if drawn else n.licence for name, n in preset.networks.items()}
     return Manifest(
         name=preset.name,

@@ -46,8 +46,8 @@ def read(path: Path, under: str | None = None) -> dict[str, Tensor]:
     return dict(state)
 
 
-def load(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
-    """Load ``state`` into ``model``; raises CheckpointError naming missing, extra and misshapen keys."""
+def check(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Raise CheckpointError naming missing, extra and misshapen keys unless ``state`` fits ``model``."""
     wanted = {key: tuple(value.shape) for key, value in model.state_dict().items()}
     found = {key: tuple(value.shape) for key, value in state.items()}
     faults = [
@@ -64,7 +64,16 @@ def load(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
     ]
     if any(faults):
         raise CheckpointError(f"{source} does not fit: " + "; ".join(filter(None, faults)))
-    model.load_state_dict(dict(state))
+
+
+def load(model: nn.Module, state: Mapping[str, Tensor], source: str) -> None:
+    """Load ``state`` into ``model``; raises CheckpointError as ``check`` does."""
+    check(model, state, source)
+    own = model.state_dict()
+    if any(value.is_meta for value in own.values()):  # nothing to copy into: take the tensors themselves
+        model.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()}, assign=True)
+    else:
+        model.load_state_dict(dict(state))
 
 
 def _listing(what: str, keys: list[str]) -> str:
