@@ -38,8 +38,10 @@ class _Stager:
         self.staged = Staged()
         strength = 0.0 if self.happens("still_camera", "still camera") else spec.camera
         self.camera = random_camera(rng, spec.height, spec.width, spec.frames, strength)
-        # Height of the camera above the ground, in world units; None without a ground.
-        self.floor = rng.uniform(0.7, 1.8) if self.happens("ground", "ground") else None
+        # Height of the camera above the ground, in world units, None without a ground: such that the ground at
+        # depth 4 is seen in the lower half of the image.
+        low = 4 * spec.height / self.camera.focal * rng.uniform(0.12, 0.42)
+        self.floor = low if self.happens("ground", "ground") else None
         self.strength = strength
 
     def happens(self, name: str, factor: str | None = None) -> bool:
@@ -123,7 +125,8 @@ class _Stager:
         point = self.camera.unproject(x, rng.uniform(0.12, 0.88) * (spec.height - 1), depth, time)
         if self.floor is not None:
             stands = self.floor - height / 2
-            point[1] = stands if rng.random() < 0.7 else min(point[1], stands)
+            in_view = self.camera.focal * self.floor / depth < 0.48 * spec.height
+            point[1] = stands if in_view and rng.random() < 0.8 else min(point[1], stands)
         return point
 
     def _walk(self, depth: float, stays: bool) -> Path:
@@ -203,7 +206,7 @@ class _Stager:
             scale = 3 / camera.focal * rng.uniform(0.9, 1.6)
             made.append(ground(camera, self.floor, far, rng.uniform(0, 2 * np.pi), scale, self._surface(side)))
         for _ in range(int(rng.integers(spec.scenery[0], spec.scenery[1] + 1))):
-            made += self._standing(rng.uniform(3.5, far - 1))
+            made += self._standing(rng.uniform(4, far - 1))
         return made
 
     def _surface(self, side: int) -> Bytes:
