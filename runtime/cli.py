@@ -96,6 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--max-frames", type=int, metavar="N", help="read every n-th frame, so that at most N are read")
     add("--max-side", type=int, metavar="PX", help="shrink frames so that the longest side is at most PX")
     add("--fps", type=_rate, default=Fraction(24), help="frames a second of image inputs (default: 24)")
+    add("--parity", action="store_true", help="choose as the published system: its prompts, --best-three, 100 frames")
     add("--best-three", action="store_const", const=True, help="take the three likeliest points if none passes")
     add("--no-overlay", action="store_true", help="do not write overlay.mp4")
     add("--quiet", action="store_true", help="no progress; warnings and errors stay")
@@ -126,7 +127,8 @@ def _run_all(inputs: list[Path], args: argparse.Namespace, warnings: "_Warnings"
     status = 0
     plain = [clip_name(path) for path in inputs]
     with Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle:
-        settings = Settings().override(bundle.settings).override(given)
+        settings = Settings.published() if args.parity else Settings().override(bundle.settings)
+        settings = settings.override(given)
         for path, wanted, name in zip(inputs, plain, distinct_names(plain), strict=True):
             if name != wanted:
                 print(f"{PROGRAM}: note: {path} is written as {name}: {wanted} is taken", file=sys.stderr)

@@ -13,8 +13,8 @@ class Settings:
 
     seed: draws the sample of queries. step: frames between query frames. grid_pixels: a query frame's grid has
     a pitch of ⌊√(H·W/grid_pixels)⌋ pixels. max_tracks: most tracks followed at once. point_chunk: tracks that
-    go through the tracker together, few enough that their cost volumes stay in a CPU's cache. max_side: frames are shrunk to this longest side, in pixels.
-    max_frames: longer clips are strided down to at most this many frames (None: all).
+    go through the tracker together, few enough that their cost volumes stay in a CPU's cache. max_side: frames
+    are shrunk to this longest side, in pixels. max_frames: longer clips are strided down to at most this many frames (None: all).
     prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
     negative clicks of such a prompt. best_three: if no track passes, take the best three all the same
     (published; here off, so that "nothing moves" can be said).
@@ -40,6 +40,11 @@ class Settings:
             raise SettingsError(f"max_frames is {self.max_frames}, expected at least 1")
         if self.seed < 0 or self.background_clicks < 0:
             raise SettingsError("seed and background_clicks must not be negative")
+
+    @classmethod
+    def published(cls) -> "Settings":
+        """Return what the published system does, whatever a bundle states: its efficiency mode, its fallback."""
+        return cls(max_frames=100, best_three=True)
 
     def override(self, values: Mapping[str, Any]) -> "Settings":
         """Return these settings with ``values`` in place; raises SettingsError on an unknown name."""
