@@ -53,7 +53,8 @@ def export(spec: GraphSpec, folder: Path, compare: bool = True) -> GraphEntry:
 def _write(spec: GraphSpec, path: Path) -> None:
     """Trace ``spec`` and write the graph; large weights go to a file beside it."""
     dims = {name: dict.fromkeys(spec.dynamic.get(name, {}), torch.export.Dim.DYNAMIC) for name in spec.inputs}
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for chatty in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(chatty).setLevel(logging.ERROR)
     with warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -14,7 +14,8 @@ class Settings:
     seed: draws the sample of queries. step: frames between query frames. grid_pixels: a query frame's grid has
     a pitch of ⌊√(H·W/grid_pixels)⌋ pixels. max_tracks: most tracks followed at once. point_chunk: tracks that
     go through the tracker together, few enough that their cost volumes stay in a CPU's cache. max_side: frames
-    are shrunk to this longest side, in pixels. max_frames: longer clips are strided down to at most this many frames (None: all).
+    are shrunk to this longest side, in pixels. max_frames: longer clips are strided down to at most this many
+    frames (None: all).
     prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
     negative clicks of such a prompt. best_three: if no track passes, take the best three all the same
     (published; here off, so that "nothing moves" can be said).

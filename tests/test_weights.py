@@ -175,13 +175,16 @@ def test_weights_that_do_not_fit_are_told_before_any_export(tmp_path: Path) -> N
 
 
 def test_offline_takes_the_cache_and_never_the_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def never(*_: object) -> Path:
+    def never(*_: object) -> None:
         raise AssertionError("the network was asked")
 
+    monkeypatch.setattr(weight_sources, "fetch", never)
     monkeypatch.setenv("SAMOTION_CACHE", str(tmp_path))
     with pytest.raises(CheckpointError, match=r"moseg\.pth: not in .*--offline forbids"):
         sources(TINY, None, True, never)
     torch.save({"model_state_dict": random_state(NETWORKS["moseg"].empty(), 0)}, tmp_path / "moseg.pth")
+    monkeypatch.undo()
+    monkeypatch.setenv("SAMOTION_CACHE", str(tmp_path))
     assert sources(TINY, None, True, never)["motion"].weights == tmp_path / "moseg.pth"
 
 
