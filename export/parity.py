@@ -63,7 +63,8 @@ def main(argv: list[str] | None = None) -> int:
                 print(_line(row), flush=True)
                 status = status if row.good else 1
         except SamotionError as error:
-            status = status or _fail(error)
+            refused = _fail(error)
+            status = status or refused
     print("every array within its bound" if status == 0 else "NOT every array could be shown within its bound")
     return status
 
