@@ -117,7 +117,7 @@ def test_what_cannot_be_used_is_told_and_the_rest_still_run(
     out, errors = capsys.readouterr()
     assert "colours" in out
     assert "not known, not compared" in out
-    assert all(words in errors for words in ("alphabet.npz: no known", "'tracks' is missing", "'labels' is missing"))
+    assert all(words in errors for words in ("alphabet.npz: no known", "'tracks' is missing", "'xy' is missing"))
     assert all(f"{name}.npz: damaged" in errors for name in ("objects", "damaged"))
 
 
