@@ -55,13 +55,14 @@ class MasksInput:
     """SAM2: frames are resized to size × size pixels; the rest is its memory bank.
 
     memory_frames: slots of the bank, the clicked frames' not counted among the recent ones (published: 7 with
-    one clicked). pointers: most object pointers. signed_pointers: 2.1 keeps the sign of pointers' distances.
+    one clicked). pointers: most object pointers. max_clicked: most clicked frames read at once, the nearest
+    (None, published: all).
     """
 
     size: int
     memory_frames: int
     pointers: int
-    signed_pointers: bool
+    max_clicked: int | None = None
 
 
 @dataclass(frozen=True)

@@ -97,7 +97,7 @@ def _fitted(engine: str, spec: TensorSpec, inputs: Mapping[str, Array]) -> Array
     """Return the array for ``spec``, contiguous; raises EngineError if it is missing or of another shape or type."""
     if spec.name not in inputs:
         raise EngineError(f"engine {engine}: input {spec.name} is missing")
-    array = np.ascontiguousarray(inputs[spec.name])
+    array = np.asarray(inputs[spec.name], order="C")
     fits = array.dtype == spec.dtype and array.ndim == len(spec.shape)
     fits = fits and all(isinstance(w, str) or w == h for w, h in zip(spec.shape, array.shape, strict=True))
     if not fits:

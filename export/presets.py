@@ -77,7 +77,12 @@ class Preset:
 
 def masks_input(params: Sam2Params) -> MasksInput:
     """Return what the manifest says of one size of SAM2."""
-    return MasksInput(params.image_size, params.memory_frames, params.max_pointers, params.signed_pointers)
+    return MasksInput(
+        params.image_size,
+        params.memory_frames,
+        params.max_pointers,
+        params.max_clicked,
+    )
 
 
 def _official(build: Callable[[], nn.Module], graphs: Callable[[Any], list[GraphSpec]], **more: str) -> Network:

@@ -29,34 +29,48 @@ class MemoryBank:
     def spatial_slots(self, frame: int, reverse: bool, limits: MasksInput) -> list[tuple[int, Memory]]:
         """Return what ``frame`` attends to as (time, memory).
 
-        Every clicked frame has time 0; of the recent frames the one n back (ahead in reverse) has time
-        memory_frames − n, so that the most distant has 1 (SAM2's numbering).
+        Every clicked frame has time 0; of the recent frames the one n back (ahead in reverse) has time n.
         """
-        slots = [(0, memory) for memory in self.clicked.values()]
-        for time in range(1, limits.memory_frames):
-            back = limits.memory_frames - time
+        clicked, others = self._split(frame, limits)
+        slots = [(0, memory) for memory in clicked.values()]
+        for back in range(limits.memory_frames - 1, 0, -1):
             other = frame + back if reverse else frame - back
-            if other in self.tracked:
-                slots.append((time, self.tracked[other]))
+            if other in others:
+                slots.append((back, others[other]))
         return slots
 
     def pointer_slots(self, frame: int, frames: int, reverse: bool, limits: MasksInput) -> list[tuple[float, Memory]]:
         """Return the object pointers that ``frame`` attends to as (distance in frames, memory).
 
-        Clicked frames count only from the past (the future in reverse), each with its distance, signed where
-        the network was trained so; then up to ``pointers`` − 1 recent frames.
+        Clicked frames count only from the past (the future in reverse); then up to ``pointers`` − 1 recent ones.
         """
         sign = -1 if reverse else 1
+        clicked, others = self._split(frame, limits)
         slots = []
-        for other, memory in self.clicked.items():
+        for other, memory in clicked.items():
             distance = (frame - other) * sign
             if distance >= 0:
-                slots.append((float(distance if limits.signed_pointers else abs(distance)), memory))
+                slots.append((float(distance), memory))
         for back in range(1, min(frames, limits.pointers)):
             other = frame - back * sign
-            if other in self.tracked:
-                slots.append((float(back), self.tracked[other]))
+            if other in others:
+                slots.append((float(back), others[other]))
         return slots
+
+    def _split(self, frame: int, limits: MasksInput) -> tuple[dict[int, Memory], dict[int, Memory]]:
+        """Return the memories that ``frame`` reads as clicked ones, and all others.
+
+        Where the network reads few clicked frames, it is the last before ``frame``, the first from it on, then
+        the nearest; the rest count as tracked.
+        """
+        if limits.max_clicked is None or len(self.clicked) <= limits.max_clicked:
+            return self.clicked, self.tracked
+        before = max((other for other in self.clicked if other < frame), default=None)
+        after = min((other for other in self.clicked if other >= frame), default=None)
+        ranked = sorted(self.clicked, key=lambda other: (other not in (before, after), abs(other - frame)))
+        near = ranked[: limits.max_clicked]
+        clicked = {other: memory for other, memory in self.clicked.items() if other in near}
+        return clicked, self.tracked | {o: memory for o, memory in self.clicked.items() if o not in near}
 
     def forget(self, frame: int, reach: int, first: int) -> None:
         """Drop tracked memories farther than ``reach`` frames from both ``frame`` and ``first``."""

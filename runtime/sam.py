@@ -9,7 +9,7 @@ from samotion.engines.bundle import Bundle
 from samotion.runtime.memory import Memory, MemoryBank, look_up
 from samotion.runtime.preprocess import batches, normalised, resized
 from samotion.runtime.progress import Progress
-from samotion.runtime.values import Bool, Clip, Float, Prompt
+from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
 FRAMES_A_BATCH = 4
 HOLE_PIXELS = 8  # background islands up to this size in the low-resolution mask are filled (SAM2)
@@ -60,7 +60,10 @@ class MaskNetwork:
         previous: (K, h, w) logits of the answers that these prompts correct.
         """
         points, labels = self._clicks(prompts)
-        return self._decode(frame, self._broadcast(self._features[frame], len(prompts)), points, labels, previous)
+        count, side = len(prompts), self.limits.size // 4
+        asked = np.zeros((count, side, side), np.float32) if previous is None else previous
+        features = self._broadcast(self._features[frame], count)
+        return self._decode(frame, features, points, labels, asked, given=previous is not None)
 
     def track(self, frame: int, banks: list[MemoryBank], reverse: bool) -> Answer:
         """Return the masks of K objects on ``frame`` from what ``banks`` remember of them."""
@@ -71,11 +74,13 @@ class MaskNetwork:
             memory_time=found.time,
             pointers=found.pointers,
             pointer_time=found.pointer_time,
-            pointer_horizon=np.asarray(min(self.frames, self.limits.pointers) - 1, np.float32),
+            pointer_horizon=np.asarray(max(1, min(self.frames, self.limits.pointers) - 1), np.float32),
         )["conditioned"]
         points = np.zeros((len(banks), 1, 2), np.float32)
         labels = np.full((len(banks), 1), PADDING, np.int64)
-        return self._decode(frame, features, points, labels, None, memoryless=False)
+        side = self.limits.size // 4
+        blank = np.zeros((len(banks), side, side), np.float32)
+        return self._decode(frame, features, points, labels, blank, given=False, memoryless=False)
 
     def remember(self, frame: int, answer: Answer, clicked: bool) -> list[Memory]:
         """Return what to remember of K objects that were just segmented on ``frame``."""
@@ -98,33 +103,32 @@ class MaskNetwork:
         frame: int,
         features: Float,
         points: Float,
-        labels: np.ndarray[tuple[int, ...], np.dtype[np.int64]],
-        previous: Float | None,
+        labels: Int,
+        mask: Float,
+        given: bool,
         memoryless: bool = True,
     ) -> Answer:
-        """Run the mask decoder for K objects on ``frame`` and fill small holes."""
-        count, (height, width) = len(features), (4 * side for side in features.shape[2:])
-        asked = np.zeros((count, 1, height, width), np.float32) if previous is None else previous[:, None]
+        """Run the mask decoder for K objects on ``frame``; mask: (K, h, w) prompts, read if ``given``."""
+        count = len(features)
         answer = self._decoder(
             features=features,
             high_0=self._high_0[frame],
             high_1=self._high_1[frame],
             points=points,
             labels=labels,
-            mask_prompt=asked,
-            has_mask_prompt=np.full(count, previous is not None),
+            mask_prompt=mask[:, None],
+            has_mask_prompt=np.full(count, given),
             memoryless=np.full(count, memoryless),
         )
         return Answer(answer["mask"], answer["iou"], answer["object_score"], answer["pointer"])
 
-    def _clicks(self, prompts: list[Prompt]) -> tuple[Float, np.ndarray[tuple[int, ...], np.dtype[np.int64]]]:
+    def _clicks(self, prompts: list[Prompt]) -> tuple[Float, Int]:
         """Return points (K, P, 2) in pixels of the network's input and labels (K, P), padded."""
         height, width = self.size
         scale = np.array([self.limits.size / width, self.limits.size / height], np.float32)
         longest = max(len(prompt.xy) for prompt in prompts)
-        # SAM2 always appends one padding point where there is no box.
-        points = np.zeros((len(prompts), longest + 1, 2), np.float32)
-        labels = np.full((len(prompts), longest + 1), PADDING, np.int64)
+        points = np.zeros((len(prompts), longest, 2), np.float32)
+        labels = np.full((len(prompts), longest), PADDING, np.int64)
         for k, prompt in enumerate(prompts):
             points[k, : len(prompt.xy)] = prompt.xy * scale
             labels[k, : len(prompt.xy)] = prompt.positive

@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
         tracker=TrackerInput(64),
         depth=DepthInput(56, 14),
         semantics=SemanticsInput(14, None),
-        masks=MasksInput(64, 7, 16, True),
+        masks=MasksInput(64, 7, 16),
         graphs=graphs,
     )
     (tmp_path / FILE).write_text(manifest.dumps(), encoding="utf-8")
