@@ -13,6 +13,8 @@ LONG_THRESHOLDS = (0.99, 0.98, 0.97, 0.96, 0.95)
 LONG_FRAMES = 300
 ENOUGH = 10
 LAST_RESORT = 3
+# Tracks less likely to move than this may be clicked as background: those between may lie on an object.
+STILL = 0.3
 
 
 def label(

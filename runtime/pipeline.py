@@ -12,9 +12,9 @@ from samotion.runtime.features import describe
 from samotion.runtime.grouping import group_tracks
 from samotion.runtime.masks import segment_objects
 from samotion.runtime.merging import merge_objects
-from samotion.runtime.motion import label
+from samotion.runtime.motion import STILL, label
 from samotion.runtime.progress import Progress
-from samotion.runtime.prompts import promptable
+from samotion.runtime.prompts import background_points, promptable
 from samotion.runtime.sam import MaskNetwork, fill_holes
 from samotion.runtime.settings import Settings
 from samotion.runtime.tracks import track
@@ -56,22 +56,25 @@ def _masks(
     """Return the objects' masks; SAM2 does not run at all where nothing moves."""
     if not labels.dynamic.any():
         return _no_masks(clip)
-    moving, static = tracks.select(labels.dynamic), tracks.select(~labels.dynamic)
+    moving, static = tracks.select(labels.dynamic), tracks.select(labels.probability < STILL)
     with timer("encoder"):
         network = MaskNetwork(clip, bundle, progress)
     with timer("grouping"):
-        groups = _groups(moving, network)
+        groups = _groups(moving, static, network, settings)
     with timer("masks"):
         found = segment_objects(groups, moving, static, network, settings, progress)
     with timer("merging"):
         return merge_objects(found)
 
 
-def _groups(moving: Tracks, network: MaskNetwork) -> list[TrackGroup]:
-    """Return the objects that stage 1 finds, asking ``network`` one click at a time."""
+def _groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: Settings) -> list[TrackGroup]:
+    """Return the objects that stage 1 finds, asking ``network`` for one object at a time."""
 
     def ask(frame: int, click: Float) -> Bool:
-        answer = network.click(frame, [Prompt(frame, click[None], np.ones(1, np.bool_))])
+        still = static.xy[static.visible[:, frame], frame]
+        around = background_points(still, click[None], settings.background_clicks)
+        xy = np.concatenate([click[None], around]).astype(np.float32)
+        answer = network.click(frame, [Prompt(frame, xy, np.arange(len(xy)) < 1)])
         return network.at_frame_size(fill_holes(answer.mask[0]))
 
     return group_tracks(moving.xy, promptable(moving.visible, moving.confidence), ask)

@@ -64,7 +64,7 @@ def prompts_for(
         negative = np.empty((0, 2), np.float32)
         if background is not None and background_clicks:
             outside = background[0][background[1][:, frame], frame]
-            negative = _background(outside, inside, background_clicks)
+            negative = background_points(outside, inside, background_clicks)
         prompts.append(
             Prompt(
                 frame=frame,
@@ -118,14 +118,14 @@ def _farthest(points: Float, chosen: list[int]) -> Iterator[int]:
         nearest = np.minimum(nearest, np.hypot(*(points - points[index]).T))
 
 
-def _background(outside: Float, inside: Float, count: int) -> Float:
-    """Pick up to ``count`` of the static points (M, 2): half near the object's points (P, 2), half anywhere."""
+def background_points(outside: Float, inside: Float, count: int) -> Float:
+    """Return up to ``count`` of the static points (M, 2): half near the object's points (P, 2), half anywhere."""
     x, y = np.ascontiguousarray(inside.T)
     distance = np.array([np.hypot(x - point[0], y - point[1]).min() for point in outside])
     order = distance.argsort(kind="stable")
     candidates = outside[order[distance[order] > MARGIN]]
-    if not len(candidates):
-        return candidates
+    if not len(candidates) or not count:
+        return candidates[:0]
     near = (count + 1) // 2
     chosen = spread(candidates[: NEAR_CHOICE * near], [0], near)
     return candidates[spread(candidates, chosen, count)]
