@@ -19,6 +19,7 @@ from samotion.export.sam2.graphs import (
     memory_encoder_inputs,
 )
 from samotion.export.sam2.model import EMPTY_TIME
+from samotion.export.sam2.prompt import discs
 from samotion.export.sam2.tracking import Answer, Bank, Tracker
 from samotion.export.weights import load, random_state
 
@@ -79,7 +80,9 @@ def agrees(answer: Answer, golden: dict[str, np.ndarray]) -> None:
     assert relative_error(answer.memory[0, ::4, ::4, ::4].numpy(), golden["memory"]) < TOLERANCE
 
 
-@pytest.mark.parametrize("params", [TINY, replace(TINY, signed_pointers=False, absent_memory=False, mask_scale=1)])
+@pytest.mark.parametrize(
+    "params", [TINY, replace(TINY, signed_pointers=False, absent_memory=False, mask_scale=1, click_radius=5.0)]
+)
 def test_graphs_take_any_counts(params: Sam2Params, tmp_path: Path) -> None:
     model = filled(params)
     more = {
@@ -167,3 +170,11 @@ def test_nano_is_small() -> None:
     model = Sam2(NANO)
     assert sum(weight.numel() for weight in model.parameters()) < 3_000_000
     assert NANO.image_size % (4 * NANO.trunk.windows[0]) == 0
+
+
+def test_clicks_drawn_as_discs() -> None:
+    points, labels = torch.tensor([[[6.0, 30.0], [50.0, 14.0], [1.0, 1.0]]]), torch.tensor([[1, 0, -1]])
+    drawn = discs(points, labels, 16, 4.0, 3.0)[0, 0]
+    assert drawn[7, 1] == pytest.approx(10.0)
+    assert drawn[3, 12] == pytest.approx(-10.0)
+    assert abs(float(drawn[0, 0])) < 1e-3

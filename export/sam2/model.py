@@ -10,7 +10,7 @@ from samotion.export.sam2.memory import Memory, MemoryAttention, MemoryEncoder
 from samotion.export.sam2.neck import ImageEncoder
 from samotion.export.sam2.params import Sam2Params
 from samotion.export.sam2.positions import sine_grid, sine_time
-from samotion.export.sam2.prompt import PromptEncoder
+from samotion.export.sam2.prompt import PromptEncoder, discs
 
 # Logit of every cell where the object is absent; mask probabilities enter the memory as 20·p − 10 (published).
 ABSENT = -1024.0
@@ -67,6 +67,10 @@ class Sam2(nn.Module):
         """Return the candidate masks of K prompts (see GRAPHS in graphs.py for the inputs)."""
         height, width = features.shape[2:]
         tokens, bias = self.sam_prompt_encoder.points(points, labels, 16 * height)
+        if self.params.click_radius:
+            drawn = discs(points, labels, 4 * width, 4.0, self.params.click_radius)
+            mask_prompt = torch.where(has_mask_prompt[:, None, None, None], mask_prompt, 0.0) + drawn
+            has_mask_prompt = has_mask_prompt | (labels >= 0).any(1)
         dense = self.sam_prompt_encoder.dense(mask_prompt, has_mask_prompt)
         blank = torch.where(memoryless[:, None, None], self.no_mem_embed, 0.0).transpose(1, 2)[..., None]
         places = self.sam_prompt_encoder.grid(height, width)

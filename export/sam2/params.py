@@ -42,6 +42,8 @@ class Sam2Params:
     to the feature grid.
     signed_pointers (2.1): pointers carry a projected encoding of their signed frame distance.
     absent_memory (2.1): a learned vector marks the spatial memory of frames without the object.
+    click_radius: in pixels; above 0, clicks also enter the dense prompt, as discs of this radius in mask logits
+    (a small network trained from scratch finds the clicks much sooner; the published ones are 0).
     layer_scale: initial gain of the memory fuser's branches (training only).
     """
 
@@ -61,6 +63,7 @@ class Sam2Params:
     mask_scale: int = 4
     signed_pointers: bool = True
     absent_memory: bool = True
+    click_radius: float = 0.0
     layer_scale: float = 1e-6
 
     @property
@@ -99,5 +102,6 @@ NANO = Sam2Params(
     decoder_feedforward=128,
     iou_width=64,
     mask_scale=1,
+    click_radius=12.0,
     layer_scale=0.1,
 )

@@ -11,6 +11,7 @@ from samotion.export.sam2.layers import HIDDEN, LayerNorm2d
 MASK_WIDTH = 16
 # Published limit on a fed back mask's logits.
 MASK_LIMIT = 32.0
+DISC_LOGIT = 10.0
 
 
 class RandomPositions(nn.Module):
@@ -26,6 +27,18 @@ class RandomPositions(nn.Module):
         """Map (…, 2), x and y in [0, 1], to (…, width)."""
         angle = 2 * math.pi * ((2 * unit - 1) @ self.positional_encoding_gaussian_matrix)
         return torch.cat([angle.sin(), angle.cos()], -1)
+
+
+def discs(points: Tensor, labels: Tensor, side: int, pixels: float, radius: float) -> Tensor:
+    """Draw clicks as soft discs of mask logits (K, 1, side, side), positive for clicks on the object.
+
+    points: (K, P, 2) and radius in image pixels; labels: (K, P); pixels: of the image to a cell.
+    """
+    centres = (torch.arange(side, dtype=points.dtype, device=points.device) + 0.5) * pixels
+    falls = torch.exp(-0.5 * ((centres - points[..., None]) / radius) ** 2)
+    near = falls[:, :, 1, :, None] * falls[:, :, 0, None, :]
+    on, off = ((near * (labels == kind)[..., None, None]).amax(1, keepdim=True) for kind in (1, 0))
+    return DISC_LOGIT * (on - off)
 
 
 class PromptEncoder(nn.Module):
