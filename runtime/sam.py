@@ -62,14 +62,13 @@ class MaskNetwork:
         points, labels = self._clicks(prompts)
         count, side = len(prompts), self.limits.size // 4
         asked = np.zeros((count, side, side), np.float32) if previous is None else previous
-        features = self._broadcast(self._features[frame], count)
-        return self._decode(frame, features, points, labels, asked, given=previous is not None)
+        return self._decode(frame, self._features[frame], points, labels, asked, given=previous is not None)
 
     def track(self, frame: int, banks: list[MemoryBank], reverse: bool) -> Answer:
         """Return the masks of K objects on ``frame`` from what ``banks`` remember of them."""
         found = look_up(banks, frame, self.frames, reverse, self.limits)
         features = self._attention(
-            features=self._broadcast(self._features[frame], len(banks)),
+            features=self._features[frame],
             memory=found.memory,
             memory_time=found.time,
             pointers=found.pointers,
@@ -86,7 +85,7 @@ class MaskNetwork:
         """Return what to remember of K objects that were just segmented on ``frame``."""
         count = len(answer.mask)
         spatial = self._memory_encoder(
-            features=self._broadcast(self._features[frame], count),
+            features=self._features[frame],
             mask=answer.mask,
             clicked=np.full(count, clicked),
             object_score=answer.object_score,
@@ -109,7 +108,7 @@ class MaskNetwork:
         memoryless: bool = True,
     ) -> Answer:
         """Run the mask decoder for K objects on ``frame``; mask: (K, h, w) prompts, read if ``given``."""
-        count = len(features)
+        count = len(points)
         answer = self._decoder(
             features=features,
             high_0=self._high_0[frame],
@@ -133,11 +132,6 @@ class MaskNetwork:
             points[k, : len(prompt.xy)] = prompt.xy * scale
             labels[k, : len(prompt.xy)] = prompt.positive
         return points, labels
-
-    @staticmethod
-    def _broadcast(features: Float, count: int) -> Float:
-        """Return one frame's features (1, c, h, w) for ``count`` objects."""
-        return np.broadcast_to(features, (count, *features.shape[1:]))
 
 
 def fill_holes(mask: Float) -> Float:

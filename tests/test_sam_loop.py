@@ -1,0 +1,114 @@
+"""The runtime's SAM2 loop in NumPy against the reference loop in PyTorch, both over the same tiny network."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+import pytest
+import torch
+
+from samotion.engines.bundle import Bundle
+from samotion.engines.engine import Array
+from samotion.export.presets import masks_input
+from samotion.export.sam2 import HieraParams, Sam2, Sam2Params, graphs
+from samotion.export.sam2.tracking import Tracker
+from samotion.export.weights import random_state
+from samotion.runtime.masks import segment_objects
+from samotion.runtime.preprocess import normalised
+from samotion.runtime.progress import Progress
+from samotion.runtime.sam import MaskNetwork, fill_holes
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Clip, Float, Prompt, TrackGroup, Tracks
+
+TINY = Sam2Params(
+    HieraParams(8, 1, (1, 1, 2, 1), (4, 2, 3, 2), (3,), 3),
+    image_size=64,
+    width=16,
+    memory_width=8,
+    memory_frames=4,
+    max_pointers=5,
+    attention_layers=2,
+    attention_feedforward=16,
+    decoder_heads=2,
+    decoder_feedforward=16,
+    iou_width=16,
+)
+FRAMES = 14
+
+
+def network(params: Sam2Params, clip: Clip) -> tuple[Sam2, MaskNetwork]:
+    """Return a model and the runtime over its graphs, run by PyTorch itself."""
+    model = Sam2(params).eval()
+    model.load_state_dict(random_state(model, 3))
+
+    def engine(name: str) -> object:
+        spec = next(spec for spec in graphs(model) if spec.name == name)
+
+        def call(**inputs: Array) -> Mapping[str, Float]:
+            tensors = [torch.from_numpy(np.ascontiguousarray(inputs[key])) for key in spec.inputs]
+            if spec.inputs[list(spec.inputs)[-1]].ndim == 0:
+                tensors[-1] = tensors[-1].reshape(())
+            with torch.no_grad():
+                answer = spec.module(*tensors)
+            tensors = [answer] if isinstance(answer, torch.Tensor) else list(answer)
+            return {key: tensor.numpy() for key, tensor in zip(spec.outputs, tensors, strict=True)}
+
+        return call
+
+    bundle = SimpleNamespace(manifest=SimpleNamespace(masks=masks_input(params)), engine=engine)
+    return model, MaskNetwork(clip, cast(Bundle, bundle), Progress())
+
+
+@pytest.fixture
+def clip() -> Clip:
+    rng = np.random.default_rng(5)
+    wide = rng.integers(0, 256, (64 + FRAMES, 64 + FRAMES, 3), dtype=np.uint8)
+    frames = np.stack([wide[t : t + 64, t : t + 64] for t in range(FRAMES)])
+    return Clip("c", frames, Fraction(24), (64, 64), np.arange(FRAMES), FRAMES, np.arange(FRAMES) / 24)
+
+
+def reference(model: Sam2, clip: Clip, clicks: dict[int, Float]) -> dict[int, Any]:
+    """Return the masks (H, W) that the reference loop finds, forwards and then backwards."""
+
+    def fill(mask: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(np.stack([fill_holes(m) for m in mask.numpy()]))
+
+    tracker, masks = Tracker(model, FRAMES, fill), {}
+    with torch.no_grad():
+        encoded = [model.encode(torch.from_numpy(normalised(frame[None]))) for frame in clip.frames]
+        for frame in sorted(clicks):
+            points = torch.from_numpy(clicks[frame])[None]
+            labels = torch.ones(1, len(clicks[frame]), dtype=torch.int64)
+            masks[frame] = tracker.click(frame, encoded[frame], points, labels).mask
+        first = min(clicks)
+        for frame in [*range(first + 1, FRAMES), *reversed(range(first))]:
+            if frame not in clicks:
+                masks[frame] = fill(tracker.step(frame, encoded[frame], reverse=frame < first).mask)
+    return {frame: mask[0].numpy() for frame, mask in masks.items()}
+
+
+@pytest.mark.parametrize("params", [TINY, replace(TINY, max_clicked=2, click_radius=5.0)])
+@pytest.mark.parametrize("clicked", [[3, 5, 9], [0], [13], [6, 7]])
+def test_masks_follow_the_reference(
+    clip: Clip, params: Sam2Params, clicked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A random network's mask may miss its own click; corrections are not what is compared here.
+    monkeypatch.setattr("samotion.runtime.masks.corrective_points", lambda *_: None)
+    model, runtime = network(params, clip)
+    rng = np.random.default_rng(1)
+    points = {frame: rng.uniform(10, 50, (1, 2)).astype(np.float32) for frame in clicked}
+    wanted = reference(model, clip, points)
+    xy = np.zeros((1, FRAMES, 2), np.float32)
+    shown = np.zeros((1, FRAMES), np.bool_)
+    for frame, point in points.items():
+        xy[0, frame], shown[0, frame] = point[0], True
+    tracks = Tracks(xy, shown, shown.astype(np.float32), shown.astype(np.float32), np.zeros(1, np.int64))
+    group = TrackGroup(Prompt(clicked[-1], points[clicked[-1]], np.ones(1, np.bool_)), np.ones(1, np.bool_))
+    settings = Settings(prompt_step=1)
+    found = segment_objects([group], tracks, tracks.select(np.zeros(1, np.bool_)), runtime, settings, Progress())
+    for frame in range(FRAMES):
+        np.testing.assert_array_equal(found.values[0, frame], runtime.at_frame_size(wanted[frame]), str(frame))
+    assert 0 < found.values.mean() < 1
