@@ -66,7 +66,7 @@ def test_engine_runs_and_is_loaded_once(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("x", [np.zeros((3, 3), np.float32), np.zeros((3, 2)), np.zeros(3, np.float32)])
-def test_engine_names_both_shapes_and_types(folder: Path, x: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_engine_names_both_shapes_and_types(folder: Path, x: np.ndarray) -> None:
     with (
         Bundle.load(folder) as bundle,
         pytest.raises(EngineError, match=r"input x is .* expected float32 \('N', 2\)"),

@@ -223,8 +223,7 @@ def test_presets_and_what_may_be_chosen_on_top() -> None:
     assert mixed.networks["masks"].weights == "sam2.1_hiera_base_plus.pt"
     assert mixed.networks["depth"].weights == "depth_anything_v2_vitb.pth"
     assert "non-commercial" in mixed.networks["depth"].licence
-    assert mixed.masks.signed_pointers
-    assert not choose("fast", "sam2-s").masks.signed_pointers
+    assert mixed.masks.max_clicked is None
     assert not any("non-commercial" in network.licence for network in PRESETS["fast"].networks.values())
 
 
