@@ -121,7 +121,7 @@ def test_the_order_of_points_does_not_matter() -> None:
     made, query = scene(3, SMALL), points(SMALL)
     order = np.random.default_rng(1).permutation(len(query))
     for straight, shuffled in zip(made.tracks(query), made.tracks(query[order]), strict=True):
-        np.testing.assert_array_equal(straight[order], shuffled)
+        np.testing.assert_array_equal(np.asarray(straight)[order], shuffled)
 
 
 def test_shapes_and_types() -> None:
