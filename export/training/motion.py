@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from samotion.engines.bundle import Bundle
 from samotion.export.motion import NANO, MotionNetwork
+from samotion.export.training.front import front_bundle
 from samotion.export.training.loop import run
 from samotion.export.training.motion_augment import draw, settled
 from samotion.export.training.motion_data import TrackSample, clip_files, scene_files
@@ -41,7 +42,7 @@ def gather(arguments: argparse.Namespace) -> Data:
     scenes = [TrackSample.read(file) for file in scene_files(cache, range(arguments.scenes))]
     clips: dict[str, list[TrackSample]] = {}
     if arguments.davis is not None:
-        with Bundle.load(arguments.engines, threads=arguments.threads) as bundle:
+        with _bundle(arguments) as bundle:
             files = clip_files(cache, arguments.davis, bundle, arguments.variants)
         clips = {name: [TrackSample.read(file) for file in made] for name, made in files.items()}
     held_out = {}
@@ -52,6 +53,13 @@ def gather(arguments: argparse.Namespace) -> Data:
     rng = np.random.default_rng(0)
     held_out["scenes"] = [draw(TrackSample.read(file), 0, rng) for file in checks]
     return Data(scenes, clips, held_out)
+
+
+def _bundle(arguments: argparse.Namespace) -> Bundle:
+    """Return the bundle that finds the real clips' tracks."""
+    if arguments.engines is None:
+        return front_bundle(arguments.out, arguments.threads)
+    return Bundle.load(arguments.engines, threads=arguments.threads)
 
 
 def pick(data: Data, rng: np.random.Generator) -> TrackSample:
@@ -157,7 +165,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--out", type=Path, required=True, help="folder for weights, curve and cache")
     made.add_argument("--scenes", type=int, default=1500, help="scenes to make (default: %(default)s)")
     made.add_argument("--davis", type=Path, help="folder of <clip>/frames and <clip>/masks")
-    made.add_argument("--engines", type=Path, help="bundle whose tracks to learn on (default: the shipped one)")
+    made.add_argument("--engines", type=Path, help="bundle whose tracks to learn on (default: made of OUT's weights)")
     made.add_argument("--variants", type=int, default=6, help="cuts of each clip (default: %(default)s)")
     made.add_argument("--fold", type=_fold, help="K/N: hold out every N-th clip from the K-th on, and report on them")
     made.add_argument("--steps", type=int, default=4000, help="(default: %(default)s)")
