@@ -68,7 +68,7 @@ def likeness_loss(maps: Tensor, truth: Tensor) -> Tensor:
     A cell is compared with the mean feature inside and outside. The decoder alone teaches the trunk too
     indirectly: for a thousand steps it only draws blobs around the clicks.
     """
-    inside = F.adaptive_avg_pool2d(truth[:, None], maps.shape[2:])
+    inside = F.adaptive_avg_pool2d(truth[:, None], (maps.shape[2], maps.shape[3]))
     unit = F.normalize(maps, dim=1)
     means = [F.normalize((unit * part).sum((2, 3), keepdim=True), dim=1) for part in (inside, 1 - inside)]
     nearer = ((unit * means[0]).sum(1) - (unit * means[1]).sum(1)) * LIKENESS_GAIN
