@@ -14,7 +14,9 @@ from torch import Tensor, nn
 from samotion.export import parity, parity_cases
 from samotion.export.graph import GraphSpec
 from samotion.export.parity_cases import Part, images, parts
-from samotion.export.sam2.params import OFFICIAL
+from samotion.export.sam2.params import NANO as SAM2_NANO
+from samotion.export.sam2.params import OFFICIAL, HieraParams
+from samotion.export.sam2.tracking import Tracker
 from samotion.export.weights import random_state
 
 HERE = Path(__file__).parent
@@ -158,6 +160,26 @@ def test_every_size_has_a_kind() -> None:
     with torch.device("meta"):
         model = parts("sam2_hiera_small", {"low_res_logits_0": np.zeros((64, 64))})[0].build()
     assert model.params == replace(OFFICIAL["sam2_hiera_small"], image_size=512)
+
+
+def test_the_sam2_case_follows_the_reference_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiny = replace(
+        SAM2_NANO, trunk=HieraParams(8, 1, (1, 1, 2, 1), (4, 2, 3, 2), (3,), 3), mask_scale=4, image_size=64
+    )
+    monkeypatch.setitem(parity_cases.SAM2_SIZES, "sam2.1_hiera_tiny", tiny)
+    (part,) = parts("sam2.1_hiera_tiny", {f"low_res_logits_{t}": np.zeros((8, 8)) for t in range(4)})
+    model = part.build().eval()
+    model.load_state_dict(random_state(model, 0))
+    found = part.answer(parity._pytorch(part.graphs(model)), 5, None)
+    with torch.inference_mode():
+        encoded = [model.encode(frame[None]) for frame in torch.from_numpy(images("sam2/video", 4, (64, 64), 5))]
+        tracker = Tracker(model, 4)
+        answers = [tracker.click(0, encoded[0], torch.tensor([parity_cases.CLICKS]), torch.tensor([[1, 1]]))]
+        answers += [tracker.step(t, encoded[t]) for t in range(1, 4)]
+    for t, answer in enumerate(answers):
+        np.testing.assert_array_equal(found[f"low_res_logits_{t}"], answer.mask[0, ::2, ::2].numpy())
+        np.testing.assert_array_equal(found[f"memory_{t}"], answer.memory[0, ::4, ::4, ::4].numpy())
+    assert len(found) == 3 + 5 * 4
 
 
 @pytest.mark.slow
