@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from samotion.export import parity, parity_cases
 from samotion.export.graph import GraphSpec
 from samotion.export.parity_cases import Part, images, parts
+from samotion.export.sam2.model import Sam2
 from samotion.export.sam2.params import NANO as SAM2_NANO
 from samotion.export.sam2.params import OFFICIAL, HieraParams
 from samotion.export.sam2.tracking import Tracker
@@ -166,9 +167,10 @@ def test_the_sam2_case_follows_the_reference_loop(monkeypatch: pytest.MonkeyPatc
     tiny = replace(
         SAM2_NANO, trunk=HieraParams(8, 1, (1, 1, 2, 1), (4, 2, 3, 2), (3,), 3), mask_scale=4, image_size=64
     )
-    monkeypatch.setitem(parity_cases.SAM2_SIZES, "sam2.1_hiera_tiny", tiny)
+    monkeypatch.setitem(OFFICIAL, "sam2.1_hiera_tiny", tiny)
     (part,) = parts("sam2.1_hiera_tiny", {f"low_res_logits_{t}": np.zeros((8, 8)) for t in range(4)})
     model = part.build().eval()
+    assert isinstance(model, Sam2)
     model.load_state_dict(random_state(model, 0))
     found = part.answer(parity._pytorch(part.graphs(model)), 5, None)
     with torch.inference_mode():
