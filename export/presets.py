@@ -171,7 +171,14 @@ NANO = Preset(
     depth=DepthInput(depth_anything.NANO.side, depth_anything.NANO.vit.patch),
     semantics=SemanticsInput(dinov2.NANO.patch, dinov2.NANO_LONGEST_SIDE),
     masks=masks_input(SAM2_NANO),
-    settings={"max_tracks": 700, "prompt_step": 4, "clicks": 8, "background_clicks": 8},
+    settings={
+        "max_tracks": 700,
+        "dynamic_above": 0.7,
+        "complete_within": 0.1,
+        "prompt_step": 1,
+        "clicks": 8,
+        "background_clicks": 8,
+    },
 )
 # The paper's own choice; fast is for commercial use too, and for smaller machines.
 PAPER = _published("paper", "l", dinov2.OFFICIAL, "sam2-l")

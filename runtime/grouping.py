@@ -78,3 +78,36 @@ def dilated(mask: Bool) -> Bool:
     """Grow a mask (H, W) three times by a 6×6 box."""
     grown = cv2.dilate(mask.astype(np.uint8), DILATION, iterations=DILATIONS)
     return np.asarray(grown, np.bool_)
+
+
+def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float) -> list[TrackGroup]:
+    """Return ``groups`` with the tracks that no group has, each given to the one that it moves beside.
+
+    xy: (N, T, 2) pixels. visible: (N, T) bool. Two tracks move side by side where their mean distance over the
+    frames that show both is at most ``radius`` pixels; nearest tracks join first, and draw others after them.
+    """
+    owner = np.full(len(xy), -1)
+    for index in reversed(range(len(groups))):
+        owner[groups[index].tracks] = index
+    distance = _mean_distances(xy, visible)
+    while (owner >= 0).any() and (owner < 0).any():
+        inside, outside = np.flatnonzero(owner >= 0), np.flatnonzero(owner < 0)
+        near = distance[np.ix_(outside, inside)]
+        closest = near.min(axis=1)
+        joining = closest <= radius
+        if not joining.any():
+            break
+        owner[outside[joining]] = owner[inside[near.argmin(axis=1)[joining]]]
+    return [TrackGroup(group.prompt, group.tracks | (owner == index)) for index, group in enumerate(groups)]
+
+
+def _mean_distances(xy: Float, visible: Bool) -> Float:
+    """Return (N, N) mean distances over the frames that show both tracks, infinite where no frame does."""
+    total = np.zeros((len(xy), len(xy)), np.float32)
+    for frame in range(xy.shape[1]):
+        shown = np.flatnonzero(visible[:, frame])
+        points = xy[shown, frame]
+        apart = np.sqrt(((points[:, None] - points[None]) ** 2).sum(-1))
+        total[np.ix_(shown, shown)] += apart
+    both = visible.astype(np.float32) @ visible.T.astype(np.float32)
+    return np.where(both > 0, total / np.maximum(both, 1), np.inf).astype(np.float32)

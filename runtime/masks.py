@@ -45,7 +45,7 @@ def segment_objects(
     objects = [_object(group, dynamic, static, settings, own) for group, own in zip(groups, masks, strict=True)]
     with progress.stage("masks", len(objects) * network.frames) as stage:
         if objects:
-            _click(objects, network, stage)
+            _click(objects, network, settings, stage)
             _propagate(objects, network, stage)
     return ObjectMasks(masks)
 
@@ -66,14 +66,16 @@ def _object(group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settin
     return _Object(dynamic.xy[group.tracks], shown, {prompt.frame: prompt for prompt in prompts}, masks)
 
 
-def _click(objects: list[_Object], network: MaskNetwork, stage: Stage) -> None:
+def _click(objects: list[_Object], network: MaskNetwork, settings: Settings, stage: Stage) -> None:
     """Answer every prompt, correct the answers that miss the object's points, and remember them."""
     asked: dict[int, list[_Object]] = defaultdict(list)
     for item in objects:
         for frame in item.prompts:
             asked[frame].append(item)
     for frame, chosen in sorted(asked.items()):
-        answer = _corrected(chosen, frame, network)
+        answer = _filled(network.click(frame, [item.prompts[frame] for item in chosen]))
+        if settings.clicks == 1:  # several clicks have spoken for the whole object already
+            _correct(answer, chosen, frame, network)
         memories = network.remember(frame, answer, clicked=True)
         for item, mask, memory in zip(chosen, answer.mask, memories, strict=True):
             item.masks[frame] = network.at_frame_size(mask)
@@ -81,10 +83,8 @@ def _click(objects: list[_Object], network: MaskNetwork, stage: Stage) -> None:
         stage.advance(len(chosen))
 
 
-def _corrected(objects: list[_Object], frame: int, network: MaskNetwork) -> Answer:
-    """Return the answers to the objects' prompts on ``frame``, each with holes filled and corrected if need be."""
-    prompts = [item.prompts[frame] for item in objects]
-    answer = _filled(network.click(frame, prompts))
+def _correct(answer: Answer, objects: list[_Object], frame: int, network: MaskNetwork) -> None:
+    """Ask again, and replace in ``answer``, where an object's mask misses too many of its points."""
     for k, item in enumerate(objects):
         points = item.points[item.shown[:, frame], frame]
         further = corrective_points(points, network.at_frame_size(answer.mask[k]))
@@ -95,7 +95,6 @@ def _corrected(objects: list[_Object], frame: int, network: MaskNetwork) -> Answ
         second = _filled(network.click(frame, [again], previous=answer.mask[k : k + 1]))
         for kept, new in zip(_fields(answer), _fields(second), strict=True):
             kept[k] = new[0]
-    return answer
 
 
 def _filled(answer: Answer) -> Answer:

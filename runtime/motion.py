@@ -39,7 +39,7 @@ def label(
             semantics=features.values,
         )["probability"]
         stage.advance()
-    return MotionLabels(probability, choose(probability, len(clip.frames), settings.best_three))
+    return MotionLabels(probability, choose(probability, len(clip.frames), settings))
 
 
 def normalised_xy(xy: Float, frame: tuple[int, int]) -> Float:
@@ -50,13 +50,14 @@ def normalised_xy(xy: Float, frame: tuple[int, int]) -> Float:
     return clipped
 
 
-def choose(probability: Float, frames: int, best_three: bool) -> Bool:
+def choose(probability: Float, frames: int, settings: Settings) -> Bool:
     """Return which tracks (N,) are dynamic; none, or the likeliest three, where no threshold finds enough."""
-    for threshold in LONG_THRESHOLDS if frames > LONG_FRAMES else THRESHOLDS:
+    ladder = LONG_THRESHOLDS if frames > LONG_FRAMES else THRESHOLDS
+    for threshold in ladder if settings.dynamic_above is None else (settings.dynamic_above,):
         chosen = probability > threshold
         if chosen.sum() >= ENOUGH:
             return chosen
     chosen = np.zeros(len(probability), np.bool_)
-    if best_three:
+    if settings.best_three:
         chosen[np.argsort(-probability, kind="stable")[:LAST_RESORT]] = True
     return chosen

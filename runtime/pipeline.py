@@ -9,7 +9,7 @@ import numpy as np
 from samotion.engines.bundle import Bundle
 from samotion.runtime.depth import estimate
 from samotion.runtime.features import describe
-from samotion.runtime.grouping import group_tracks
+from samotion.runtime.grouping import completed, group_tracks
 from samotion.runtime.masks import segment_objects
 from samotion.runtime.merging import merge_objects
 from samotion.runtime.motion import STILL, label
@@ -61,6 +61,9 @@ def _masks(
         network = MaskNetwork(clip, bundle, progress)
     with timer("grouping"):
         groups = _groups(moving, static, network, settings)
+        if settings.complete_within is not None:
+            radius = settings.complete_within * float(np.hypot(*clip.size))
+            groups = completed(groups, moving.xy, moving.visible, radius)
     with timer("masks"):
         found = segment_objects(groups, moving, static, network, settings, progress)
     with timer("merging"):

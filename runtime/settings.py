@@ -16,6 +16,9 @@ class Settings:
     go through the tracker together, few enough that their cost volumes stay in a CPU's cache. max_side: frames
     are shrunk to this longest side, in pixels. max_frames: longer clips are strided down to at most this many
     frames (None: all).
+    dynamic_above: probability above which a track is dynamic (None, published: a ladder of thresholds, made for
+    thousands of tracks). complete_within: dynamic tracks that stage 1 left out join the object they move beside
+    within this part of the frame's diagonal (None, published: they are lost).
     prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
     negative clicks of such a prompt. best_three: if no track passes, take the best three all the same
     (published; here off, so that "nothing moves" can be said).
@@ -28,6 +31,8 @@ class Settings:
     point_chunk: int = 32
     max_side: int = 1000
     max_frames: int | None = None
+    dynamic_above: float | None = None
+    complete_within: float | None = None
     prompt_step: int = 16
     clicks: int = 1
     background_clicks: int = 0
