@@ -174,7 +174,7 @@ NANO = Preset(
     settings={
         "max_tracks": 700,
         "dynamic_above": 0.7,
-        "complete_within": 0.1,
+        "complete_within": 0.15,
         "prompt_step": 1,
         "clicks": 8,
         "background_clicks": 8,

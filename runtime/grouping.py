@@ -5,6 +5,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
+from samotion.runtime.merging import components
 from samotion.runtime.prompts import densest, in_mask
 from samotion.runtime.values import Bool, Float, Int, Prompt, TrackGroup
 
@@ -14,6 +15,7 @@ FRAMES_PER_ROUND = 16
 BUSIEST = 0.2
 DILATION = np.ones((6, 6), np.uint8)
 DILATIONS = 3
+TOGETHER = 4  # frames that must show two tracks before they count as side by side
 
 Segment = Callable[[int, Float], Bool]
 
@@ -81,28 +83,33 @@ def dilated(mask: Bool) -> Bool:
 
 
 def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float) -> list[TrackGroup]:
-    """Return ``groups`` with the tracks that no group has, each given to the one that it moves beside.
+    """Return ``groups`` joined where they move side by side, with the tracks that had no group.
 
     xy: (N, T, 2) pixels. visible: (N, T) bool. Two tracks move side by side where their mean distance over the
-    frames that show both is at most ``radius`` pixels; nearest tracks join first, and draw others after them.
+    frames that show both is at most ``radius`` pixels. Groups of which some two tracks do so at half of it are
+    parts of one object. Then tracks without a group join that of their nearest neighbour, and draw others after
+    them. For networks whose answer to one click is often smaller than the object.
     """
-    owner = np.full(len(xy), -1)
-    for index in reversed(range(len(groups))):
-        owner[groups[index].tracks] = index
     distance = _mean_distances(xy, visible)
+    beside = [(distance[group.tracks] <= radius / 2).any(axis=0) for group in groups]
+    linked = np.array([[(near & other.tracks).any() for other in groups] for near in beside], np.bool_)
+    numbers = components(linked)
+    owner = np.full(len(xy), -1)
+    for group, number in zip(reversed(groups), reversed(numbers), strict=True):
+        owner[group.tracks] = number
     while (owner >= 0).any() and (owner < 0).any():
         inside, outside = np.flatnonzero(owner >= 0), np.flatnonzero(owner < 0)
         near = distance[np.ix_(outside, inside)]
-        closest = near.min(axis=1)
-        joining = closest <= radius
+        joining = near.min(axis=1) <= radius
         if not joining.any():
             break
         owner[outside[joining]] = owner[inside[near.argmin(axis=1)[joining]]]
-    return [TrackGroup(group.prompt, group.tracks | (owner == index)) for index, group in enumerate(groups)]
+    _, firsts = np.unique(numbers, return_index=True)
+    return [TrackGroup(groups[first].prompt, owner == number) for number, first in enumerate(firsts)]
 
 
 def _mean_distances(xy: Float, visible: Bool) -> Float:
-    """Return (N, N) mean distances over the frames that show both tracks, infinite where no frame does."""
+    """Return (N, N) mean distances over the frames that show both tracks, infinite where too few do."""
     total = np.zeros((len(xy), len(xy)), np.float32)
     for frame in range(xy.shape[1]):
         shown = np.flatnonzero(visible[:, frame])
@@ -110,4 +117,4 @@ def _mean_distances(xy: Float, visible: Bool) -> Float:
         apart = np.sqrt(((points[:, None] - points[None]) ** 2).sum(-1))
         total[np.ix_(shown, shown)] += apart
     both = visible.astype(np.float32) @ visible.T.astype(np.float32)
-    return np.where(both > 0, total / np.maximum(both, 1), np.inf).astype(np.float32)
+    return np.where(both >= min(TOGETHER, xy.shape[1]), total / np.maximum(both, 1), np.inf).astype(np.float32)

@@ -20,7 +20,7 @@ def merge_groups(masks: Bool) -> Int:
     together = np.zeros((count, count))
     for frame in range(frames):
         together += _same(masks[:, frame].reshape(count, height * width))
-    return _components(together / max(frames, 1) >= SAME_FRAMES)
+    return components(together / max(frames, 1) >= SAME_FRAMES)
 
 
 def merge_objects(masks: ObjectMasks) -> ObjectMasks:
@@ -44,7 +44,7 @@ def _same(flat: Bool) -> Bool:
     return (overlap > SAME_IOU * union) | covered | covered.T
 
 
-def _components(linked: Bool) -> Int:
+def components(linked: Bool) -> Int:
     """Number the connected components of a symmetric relation (K, K), in the order of their lowest member."""
     group = np.full(len(linked), -1, np.int64)
     for first in range(len(linked)):
