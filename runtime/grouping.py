@@ -16,6 +16,7 @@ BUSIEST = 0.2
 DILATION = np.ones((6, 6), np.uint8)
 DILATIONS = 3
 TOGETHER = 4  # frames that must show two tracks before they count as side by side
+AS_ONE = 0.1  # part of all pairs of tracks of two groups that must move as one
 
 Segment = Callable[[int, Float], Bool]
 
@@ -83,16 +84,18 @@ def dilated(mask: Bool) -> Bool:
 
 
 def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float) -> list[TrackGroup]:
-    """Return ``groups`` joined where they move side by side, with the tracks that had no group.
+    """Return ``groups`` joined where they move as one, with the tracks that had no group.
 
-    xy: (N, T, 2) pixels. visible: (N, T) bool. Two tracks move side by side where their mean distance over the
-    frames that show both is at most ``radius`` pixels. Groups of which some two tracks do so at half of it are
-    parts of one object. Then tracks without a group join that of their nearest neighbour, and draw others after
-    them. For networks whose answer to one click is often smaller than the object.
+    xy: (N, T, 2) pixels. visible: (N, T) bool. Groups of which enough pairs of tracks are within half of
+    ``radius`` pixels, and change that by little, are parts of one object. Then tracks without a group join that
+    of their nearest neighbour within ``radius``, and draw others after them. For networks whose answer to one
+    click is often smaller than the object.
     """
-    distance = _mean_distances(xy, visible)
-    beside = [(distance[group.tracks] <= radius / 2).any(axis=0) for group in groups]
-    linked = np.array([[(near & other.tracks).any() for other in groups] for near in beside], np.bool_)
+    distance, change = _apart(xy, visible)
+    as_one = distance + 2 * change <= radius / 2
+    linked = np.array(
+        [[as_one[np.ix_(a.tracks, b.tracks)].mean() >= AS_ONE for b in groups] for a in groups], np.bool_
+    )
     numbers = components(linked)
     owner = np.full(len(xy), -1)
     for group, number in zip(reversed(groups), reversed(numbers), strict=True):
@@ -108,13 +111,20 @@ def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float)
     return [TrackGroup(groups[first].prompt, owner == number) for number, first in enumerate(firsts)]
 
 
-def _mean_distances(xy: Float, visible: Bool) -> Float:
-    """Return (N, N) mean distances over the frames that show both tracks, infinite where too few do."""
-    total = np.zeros((len(xy), len(xy)), np.float32)
-    for frame in range(xy.shape[1]):
-        shown = np.flatnonzero(visible[:, frame])
-        points = xy[shown, frame]
-        apart = np.sqrt(((points[:, None] - points[None]) ** 2).sum(-1))
-        total[np.ix_(shown, shown)] += apart
-    both = visible.astype(np.float32) @ visible.T.astype(np.float32)
-    return np.where(both >= min(TOGETHER, xy.shape[1]), total / np.maximum(both, 1), np.inf).astype(np.float32)
+def _apart(xy: Float, visible: Bool) -> tuple[Float, Float]:
+    """Return how far apart tracks are and how much that changes, (N, N) pixels each, infinite if unknown.
+
+    They are the root mean square of the distance and the deviation of the vector between two tracks, over the
+    frames that show both; unknown where fewer than TOGETHER (or all) frames do.
+    """
+    shown = visible.astype(np.float64)
+    count = shown @ shown.T
+    safe = np.maximum(count, 1)
+    square, squared_mean = np.zeros_like(count), np.zeros_like(count)
+    for axis in np.moveaxis(xy.astype(np.float64), -1, 0) * shown:
+        total, squares = shown @ axis.T, shown @ (axis**2).T
+        square += (squares + squares.T - 2 * axis @ axis.T) / safe
+        squared_mean += ((total - total.T) / safe) ** 2
+    known = count >= min(TOGETHER, xy.shape[1])
+    distance, change = (np.sqrt(np.maximum(x, 0)) for x in (square, square - squared_mean))
+    return np.where(known, distance, np.inf), np.where(known, change, np.inf)

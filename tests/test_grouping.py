@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from samotion.runtime.grouping import busiest_frame, dilated, group_tracks, rounds
-from samotion.runtime.values import Bool, Float
+from samotion.runtime.grouping import busiest_frame, completed, dilated, group_tracks, rounds
+from samotion.runtime.values import Bool, Float, Prompt, TrackGroup
 
 GOLDEN = Path(__file__).parent / "golden" / "grouping.npz"
 
@@ -145,3 +145,44 @@ def test_objects_are_made_of_tracks_visible_on_their_frame(seed: int) -> None:
     for group in groups:
         assert group.tracks.any()
         assert visible[group.tracks, group.prompt.frame].all()
+
+
+def swarm(start: tuple[float, float], speed: tuple[float, float], count: int = 8, frames: int = 20) -> Float:
+    """Return tracks (count, frames, 2) that move together, within 20 pixels of one another."""
+    offsets = np.random.default_rng(int(start[0])).uniform(-10, 10, (count, 1, 2))
+    xy = np.array(start) + offsets + np.arange(frames)[:, None] * np.array(speed)
+    return np.asarray(xy, np.float32)
+
+
+def group_of(tracks: list[int], count: int) -> TrackGroup:
+    prompt = Prompt(0, np.zeros((1, 2), np.float32), np.ones(1, np.bool_))
+    return TrackGroup(prompt, np.isin(np.arange(count), tracks))
+
+
+def test_parts_that_move_as_one_are_joined_and_completed() -> None:
+    xy = np.concatenate([swarm((50, 50), (3, 0)), swarm((300, 50), (-3, 0))])
+    visible = np.ones(xy.shape[:2], np.bool_)
+    groups = [group_of([0, 1], 16), group_of([2, 3], 16), group_of([8], 16)]
+    found = completed(groups, xy, visible, 60.0)
+    assert [np.flatnonzero(group.tracks).tolist() for group in found] == [list(range(8)), list(range(8, 16))]
+    assert found[0].prompt is groups[0].prompt
+
+
+def test_objects_that_cross_stay_apart() -> None:
+    xy = np.concatenate([swarm((50, 50), (8, 0)), swarm((200, 60), (-8, 0))])
+    visible = np.ones(xy.shape[:2], np.bool_)
+    found = completed([group_of([0, 1], 16), group_of([8, 9], 16)], xy, visible, 60.0)
+    assert len(found) == 2
+    assert not (found[0].tracks & found[1].tracks).any()
+
+
+def test_tracks_far_from_every_group_and_no_groups_at_all() -> None:
+    xy = np.concatenate([swarm((50, 50), (3, 0)), swarm((300, 50), (3, 0))])
+    visible = np.ones(xy.shape[:2], np.bool_)
+    (found,) = completed([group_of([0], 16)], xy, visible, 60.0)
+    assert np.flatnonzero(found.tracks).tolist() == list(range(8))
+    assert completed([], xy, visible, 60.0) == []
+    hidden = visible.copy()
+    hidden[1:] = False
+    (alone,) = completed([group_of([0], 16)], xy, hidden, 60.0)
+    assert np.flatnonzero(alone.tracks).tolist() == [0]
