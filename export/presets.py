@@ -178,6 +178,7 @@ NANO = Preset(
         "prompt_step": 1,
         "clicks": 8,
         "background_clicks": 8,
+        "click_confidence": 0.5,
     },
 )
 # The paper's own choice; fast is for commercial use too, and for smaller machines.

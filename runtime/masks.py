@@ -61,8 +61,9 @@ def _object(group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settin
         settings.clicks,
         (static.xy, static.visible),
         settings.background_clicks,
+        settings.click_confidence,
     )
-    shown = promptable(dynamic.visible, dynamic.confidence)[group.tracks]
+    shown = promptable(dynamic.visible, dynamic.confidence, settings.click_confidence)[group.tracks]
     return _Object(dynamic.xy[group.tracks], shown, {prompt.frame: prompt for prompt in prompts}, masks)
 
 

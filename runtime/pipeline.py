@@ -80,7 +80,7 @@ def _groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: Sett
         answer = network.click(frame, [Prompt(frame, xy, np.arange(len(xy)) < 1)])
         return network.at_frame_size(fill_holes(answer.mask[0]))
 
-    return group_tracks(moving.xy, promptable(moving.visible, moving.confidence), ask)
+    return group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
 
 
 _NO_LABELS = MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))

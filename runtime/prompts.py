@@ -14,9 +14,9 @@ MARGIN = 6.0
 NEAR_CHOICE = 4
 
 
-def promptable(visible: Bool, confidence: Float) -> Bool:
-    """Where a point may be clicked: visible (N, T) and confidence (N, T) above 0.9 (SegAnyMo)."""
-    return visible & (confidence > CONFIDENT)
+def promptable(visible: Bool, confidence: Float, above: float = CONFIDENT) -> Bool:
+    """Where a point may be clicked: visible (N, T) and confidence (N, T) above 0.9 (SegAnyMo) or ``above``."""
+    return visible & (confidence > above)
 
 
 def in_mask(points: Float, mask: Bool) -> Bool:
@@ -43,6 +43,7 @@ def prompts_for(
     clicks: int = 1,
     background: tuple[Float, Bool] | None = None,
     background_clicks: int = 0,
+    above: float = CONFIDENT,
 ) -> list[Prompt]:
     """Return an object's prompts: on its own frame first, then on every ``step``-th frame from 0 on.
 
@@ -53,7 +54,7 @@ def prompts_for(
     clicks follow the positive ones, half just outside the object and half spread over the frame.
     """
     points = xy[group.tracks]
-    shown = promptable(visible, confidence)[group.tracks]
+    shown = promptable(visible, confidence, above)[group.tracks]
     own = group.prompt.frame
     prompts = []
     for frame in [own, *(frame for frame in range(0, xy.shape[1], step) if frame != own)]:

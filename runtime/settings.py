@@ -20,7 +20,8 @@ class Settings:
     thousands of tracks). complete_within: dynamic tracks that stage 1 left out join the object they move beside
     within this part of the frame's diagonal (None, published: they are lost).
     prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
-    negative clicks of such a prompt. best_three: if no track passes, take the best three all the same
+    negative clicks of such a prompt. click_confidence: confidence above which a visible point may be clicked.
+    best_three: if no track passes, take the best three all the same
     (published; here off, so that "nothing moves" can be said).
     """
 
@@ -36,6 +37,7 @@ class Settings:
     prompt_step: int = 16
     clicks: int = 1
     background_clicks: int = 0
+    click_confidence: float = 0.9
     best_three: bool = False
 
     def __post_init__(self) -> None:

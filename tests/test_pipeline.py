@@ -50,7 +50,7 @@ def still(frames: int, height: int = 120, width: int = 160) -> Clip:
     return Clip("still", stack, Fraction(24), (height, width), np.arange(frames), frames, np.arange(frames) / 24)
 
 
-@pytest.mark.parametrize("frames", [1, 2, 12])
+@pytest.mark.parametrize("frames", [1, 12, 24])
 def test_nothing_moves_in_a_still_picture(frames: int) -> None:
     found = run(still(frames))
     assert found.masks.values.shape == (0, frames, 120, 160)
