@@ -71,9 +71,11 @@ def network(name: str) -> str | None:
 class _UnrefinedHead(TrackHead):
     """The track head with its first guess as one more output."""
 
-    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, query_low: Tensor, query_high: Tensor, low: Tensor, high: Tensor, points: Tensor
+    ) -> tuple[Tensor, ...]:
         """Return xy, occlusion, expected_distance, unrefined xy."""
-        guesses = self.model.track(*inputs)[0]
+        guesses = self.model.track(query_low, query_high, low, high, points)[0]
         last = guesses[-1]
         return last.xy, last.occlusion, last.expected_distance, guesses[0].xy
 
