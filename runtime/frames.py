@@ -58,11 +58,16 @@ class FrameStore:
         height, width = image.shape[:2]
         if self.size is None:
             if min(height, width) < MIN_SIDE:
-                raise InputError(f"{self.source}: {width}×{height} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}")
+                raise InputError(
+                    f"{self.source}: {width}×{height} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}; enlarge it"
+                )
             self.size, self._label = (height, width), label
         elif self.size != (height, width):
             was = f"{self._label} is {self.size[1]}×{self.size[0]}"
-            raise InputError(f"{self.source}: frames differ in size: {was}, {label} is {width}×{height}")
+            raise InputError(
+                f"{self.source}: frames differ in size: {was}, {label} is {width}×{height}; "
+                "resize them or put each size into a folder of its own"
+            )
         small = shrink(image, self._settings.max_side)
         if self.count == len(self._frames):
             self._grow(small.shape[0], small.shape[1])
