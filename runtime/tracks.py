@@ -17,8 +17,19 @@ FRAMES_A_BATCH = 4
 
 def track(clip: Clip, bundle: Bundle, settings: Settings, progress: Progress) -> Tracks:
     """Return filtered tracks of a seeded uniform sample of grid points, in pixels of the clip's frames."""
-    size = bundle.manifest.tracker.size
     queries = sample_queries(clip, settings)
+    return filter_tracks(*follow(clip, queries, bundle, settings, progress), queries[:, 0])
+
+
+def follow(
+    clip: Clip, queries: Int | Float, bundle: Bundle, settings: Settings, progress: Progress
+) -> tuple[Float, Float, Float]:
+    """Return where query points go, every one of them, before any filtering.
+
+    queries: (N, 3) as (t, y, x) in whole frames and pixels. Returns xy (N, T, 2) float32 pixels of the clip's
+    frames, exact at the query itself, and the occlusion and expected-distance logits (N, T) float32.
+    """
+    size = bundle.manifest.tracker.size
     scale = _corner_scale(clip.size, size)
     points = queries.astype(np.float32)
     points[:, 1:] *= scale[::-1]
@@ -26,9 +37,8 @@ def track(clip: Clip, bundle: Bundle, settings: Settings, progress: Progress) ->
         low, high = _feature_grids(clip.frames, bundle, size, stage.advance)
         xy, occlusion, distance = _follow(points, low, high, bundle, settings.point_chunk, stage.advance)
     xy /= scale
-    own = queries[:, 0]
-    xy[np.arange(len(xy)), own] = queries[:, :0:-1]
-    return filter_tracks(xy, occlusion, distance, own)
+    xy[np.arange(len(xy)), queries[:, 0].astype(np.int64)] = queries[:, :0:-1]
+    return xy, occlusion, distance
 
 
 def sample_queries(clip: Clip, settings: Settings) -> Int:
