@@ -10,11 +10,12 @@ from samotion.calibration.sources import Sources
 from samotion.export.training import mask_clips
 from samotion.export.training.mask_clips import CLICKS, Example, Rng
 from samotion.export.training.photographs import Photographs
+from samotion.export.training.stamps import Stamps
 from samotion.runtime.preprocess import normalised
 from samotion.runtime.values import Bool, Float, Int
 
 MOST_OBJECTS = 3
-DRAWN = 0.4  # part of the examples that are drawn scenes
+DRAWN = 0.2  # part of the examples that are drawn scenes
 CUT = 0.1  # how often a photographed clip has a frame of another clip
 
 
@@ -78,6 +79,7 @@ class Supply:
     """Where examples come from."""
 
     photos: Photographs
+    stamps: Stamps | None
     sources: Sources | None
     size: int
 
@@ -92,10 +94,10 @@ class Supply:
     def _example(self, rng: Rng, index: int, frames: int) -> Example:
         if rng.random() < DRAWN:
             return mask_clips.drawn(rng, index, self.sources, self.size, frames)
-        example = mask_clips.photographed(rng, self.photos, self.size, frames)
+        example = mask_clips.photographed(rng, self.photos, self.stamps, self.size, frames)
         if frames > 1 and rng.random() < CUT:
             # Another clip for a frame: all objects are absent there.
             t = int(rng.integers(1, frames))
-            example.frames[t] = mask_clips.photographed(rng, self.photos, self.size, 1).frames[0]
+            example.frames[t] = mask_clips.photographed(rng, self.photos, self.stamps, self.size, 1).frames[0]
             example.instance[t] = 0
         return example

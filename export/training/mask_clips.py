@@ -10,14 +10,19 @@ from numpy.typing import NDArray
 from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.calibration.sources import Sources
 from samotion.export.training.photographs import Photographs, recolour
+from samotion.export.training.stamps import Stamps
 from samotion.runtime.values import Bool, Bytes, Float
 
 Rng = np.random.Generator
 Pairs = NDArray[np.float64]
 
-CLICKS = 16
-WRONG_CLICKS = 0.1  # part of the clicks on an object that miss it by a little
+CLICKS = 32
+# Of several clicks on an object, how many miss it: few by a little, or, where the tracker drifted or the motion
+# network mistook what stands around, up to this part and by more.
+WRONG_CLICKS = 0.1
+MOST_WRONG = 0.4
 SMALLEST = 1 / 1000  # of the image: smaller objects are not asked for
+STAMPED = 0.6  # part of the objects laid over a clip that are stamps, where there are stamps
 SCENE_FRAMES = 8
 # Drawn scenes are kept and seen again in other crops and colours; the window of seeds moves on.
 POOL = 160
@@ -38,8 +43,8 @@ class Example:
         return [int(k) for k in np.flatnonzero(counts[1:] >= SMALLEST * self.instance[frame].size) + 1]
 
 
-def photographed(rng: Rng, photos: Photographs, size: int, frames: int) -> Example:
-    """Return a moving crop of a real clip, squeezed into a square, with up to three objects of others over it."""
+def photographed(rng: Rng, photos: Photographs, stamps: Stamps | None, size: int, frames: int) -> Example:
+    """Return a moving crop of a real clip, squeezed into a square, with up to three other objects over it."""
     colours, masks = _stretch(rng, photos, frames)
     shape = masks.shape[1:]
     start = _crop(rng, shape)
@@ -52,7 +57,9 @@ def photographed(rng: Rng, photos: Photographs, size: int, frames: int) -> Examp
         labels.append(cv2.warpAffine(masks[t], affine, (size, size), flags=cv2.INTER_NEAREST))
     pictures, instance = np.stack(seen).astype(np.uint8), np.stack(labels).astype(np.uint8)
     for number in range(2, 2 + int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15]))):
-        _lay_over(rng, pictures, instance, _stretch(rng, photos, frames), number)
+        stamped = stamps is not None and rng.random() < STAMPED
+        other = stamps.draw(rng, frames) if stamps and stamped else _stretch(rng, photos, frames)
+        _lay_over(rng, pictures, instance, other, number)
     return Example(_recoloured(light, pictures), instance)
 
 
@@ -139,15 +146,18 @@ def drawn(rng: Rng, index: int, sources: Sources | None, size: int, frames: int)
     return Example(_recoloured(light, np.stack(seen).astype(np.uint8)), np.stack(labels).astype(np.uint8))
 
 
-def clicks(rng: Rng, mask: Bool, positive: int, negative: int) -> tuple[Float, NDArray[np.int64]]:
+def clicks(
+    rng: Rng, mask: Bool, positive: int, negative: int, wrong: float = WRONG_CLICKS
+) -> tuple[Float, NDArray[np.int64]]:
     """Return CLICKS points (x, y) float32 and labels int64 for an object's mask (S, S), padded with -1.
 
-    One click alone lies deep inside, or anywhere; of several, some miss the object by a little. Half of the
-    background clicks are near it.
+    One click alone lies deep inside, or anywhere; of several, the part ``wrong`` misses the object: by a little,
+    or from WRONG_CLICKS on by more. Half of the background clicks are near it.
     """
     points, labels = np.zeros((CLICKS, 2), np.float32), np.full(CLICKS, -1)
     near = cv2.dilate(mask.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
     around = cv2.dilate(mask.astype(np.uint8), np.ones((41, 41), np.uint8)) > 0
+    missed = (around if wrong > WRONG_CLICKS else near) & ~mask
     depth = np.asarray(cv2.distanceTransform(np.pad(mask, 1).astype(np.uint8), cv2.DIST_L2, 3))[1:-1, 1:-1]
     deep = depth >= rng.choice([0.3, 0.7]) * depth.max()
     for index in range(positive + negative):
@@ -156,7 +166,7 @@ def clicks(rng: Rng, mask: Bool, positive: int, negative: int) -> tuple[Float, N
         elif positive == 1:
             where = deep if rng.random() < 0.6 else mask
         else:
-            where = near & ~mask if rng.random() < WRONG_CLICKS else mask
+            where = missed if rng.random() < wrong else mask
         inside = np.flatnonzero(where)
         if len(inside):
             y, x = divmod(int(inside[rng.integers(len(inside))]), mask.shape[1])
@@ -165,7 +175,11 @@ def clicks(rng: Rng, mask: Bool, positive: int, negative: int) -> tuple[Float, N
 
 
 def some_clicks(rng: Rng, mask: Bool) -> tuple[Float, NDArray[np.int64]]:
-    """Return clicks as the runtime may give them: half the time one, else up to 8 of each kind."""
-    if rng.random() < 0.4:
+    """Return clicks as the runtime may give them: one, one among the background's, or up to 16 of each kind."""
+    kind, half = rng.random(), CLICKS // 2
+    if kind < 0.2:
         return clicks(rng, mask, 1, 0)
-    return clicks(rng, mask, int(rng.integers(1, 9)), int(rng.integers(0, 9)))
+    if kind < 0.35:
+        return clicks(rng, mask, 1, int(rng.integers(1, half + 1)))
+    wrong = rng.uniform(WRONG_CLICKS, MOST_WRONG) if rng.random() < 0.5 else WRONG_CLICKS
+    return clicks(rng, mask, int(rng.integers(2, half + 1)), int(rng.integers(0, half + 1)), wrong)

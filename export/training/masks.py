@@ -22,6 +22,7 @@ from samotion.export.training.loop import run
 from samotion.export.training.mask_batches import Batch, Supply
 from samotion.export.training.mask_clips import CLICKS
 from samotion.export.training.photographs import HELD_OUT, Photographs, load
+from samotion.export.training.stamps import Stamps
 from samotion.export.weights import load as load_weights
 from samotion.export.weights import read
 from samotion.runtime.preprocess import normalised, resized
@@ -185,13 +186,13 @@ def step_of(model: Sam2, supply: Supply, index: int, clips: bool) -> tuple[Tenso
 
 @torch.no_grad()
 def evaluate(model: Sam2, held: Photographs, cases: int = 6, length: int = 8) -> dict[str, float]:
-    """Return mean IoUs on clips never met: of one click, of 8 + 8 clicks, and of following those.
+    """Return mean IoUs of one click, of 8 + 8 and 16 + 16 clicks, and of following the last.
 
     Whole frames as the runtime gives them, every second of the source; IoU at the input's size.
     """
     model.eval()
     size = model.params.image_size
-    sums: dict[str, list[float]] = {"one_click": [], "clicks": [], "followed": []}
+    sums: dict[str, list[float]] = {"one_click": [], "clicks_8": [], "clicks_16": [], "followed": []}
     for clip, (frames, masks) in enumerate(zip(held.frames, held.masks, strict=True)):
         for case in range(cases):
             rng = np.random.default_rng([4, clip, case])
@@ -202,7 +203,7 @@ def evaluate(model: Sam2, held: Photographs, cases: int = 6, length: int = 8) ->
             asked = masks[first : first + length]
             truth = np.stack([cv2.resize(m, (size, size), interpolation=cv2.INTER_NEAREST) > 0 for m in asked])
             encoded = [model.encode(image[None]) for image in torch.from_numpy(normalised(colours))]
-            for name, counts in (("one_click", (1, 0)), ("clicks", (8, 8))):
+            for name, counts in (("one_click", (1, 0)), ("clicks_8", (8, 8)), ("clicks_16", (16, 16))):
                 tracker = Tracker(model, HORIZON)
                 points, labels = mask_clips.clicks(rng, truth[0], *counts)
                 answer = tracker.click(0, encoded[0], torch.from_numpy(points)[None], torch.from_numpy(labels)[None])
@@ -224,21 +225,27 @@ def main(argv: list[str] | None = None) -> int:
     """Train both phases, or evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--data", type=Path, required=True, help="folder of <clip>/frames and <clip>/masks")
+    parser.add_argument("--stamps", type=Path, help="folder of PNGs with alpha: objects to lay over the clips")
     parser.add_argument("-o", "--out", type=Path, help="folder for weights, checkpoints and curves")
     parser.add_argument("--steps", type=int, default=6000, help="of both phases together")
     parser.add_argument("--minutes", type=float, default=None, help="stop after this much training")
-    parser.add_argument("--evaluate", type=Path, metavar="WEIGHTS", help="measure these weights and stop")
+    parser.add_argument("--all", action="store_true", help="train on the held-out clips too, as what is shipped does")
+    parser.add_argument("--evaluate", type=Path, metavar="WEIGHTS", help="measure these weights on --data and stop")
     given = parser.parse_args(argv)
     if given.out is None and given.evaluate is None:
         parser.error("name a folder with -o, or weights with --evaluate")
     train, held = load(given.data, every=2)
+    if given.all or not held.frames:
+        train = held = Photographs(train.frames + held.frames, train.masks + held.masks)
     torch.manual_seed(0)
     model = Sam2(NANO)
     prepare(model)
     if given.evaluate is None:
         sources = Sources.load(given.data)
-        kept = tuple(clip for clip in sources.clips if clip[0][0].parent.parent.name not in HELD_OUT)
-        supply = Supply(train, Sources(kept), NANO.image_size)
+        without = () if given.all else HELD_OUT
+        kept = tuple(clip for clip in sources.clips if clip[0][0].parent.parent.name not in without)
+        stamps = None if given.stamps is None else Stamps.load(given.stamps)
+        supply = Supply(train, stamps, Sources(kept), NANO.image_size)
         for name, part, rate, clips in ((IMAGE_NAME, IMAGE_PART, 2e-3, False), (NAME, 1 - IMAGE_PART, 6e-4, True)):
             run(
                 name,
