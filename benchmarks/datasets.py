@@ -1,22 +1,25 @@
-"""Clips with true masks on disk, in either of two layouts.
+"""Clips with true masks on disk, in the plain layout or in DAVIS's own.
 
 Plain: ``DIR/<clip>/frames`` and ``DIR/<clip>/masks``. DAVIS: ``DIR/JPEGImages/480p/<clip>`` and
-``DIR/Annotations/480p/<clip>``.
+``DIR/Annotations/480p/<clip>``, or ``Annotations_unsupervised`` for DAVIS-2017's unsupervised task.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
+from samotion.benchmarks.truth import Labelled, Truth, read_pixels, stack
 from samotion.engines.errors import InputError
 from samotion.runtime.images import list_folder
 from samotion.runtime.values import Bytes
 
 DAVIS_FRAMES = Path("JPEGImages", "480p")
 DAVIS_MASKS = Path("Annotations", "480p")
+DAVIS_UNSUPERVISED = Path("Annotations_unsupervised", "480p")
+C = TypeVar("C", bound=Labelled)
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,10 @@ class LabelledClip:
     name: str
     frames: Path
     masks: Path
+
+    def scored(self) -> Truth:
+        """Return truth() for every frame."""
+        return Truth(self.truth())
 
     def truth(self) -> Bytes:
         """Return (T, H, W) uint8 ids in the order of the frames: 0 background, 255 not to be scored.
@@ -42,45 +49,63 @@ class LabelledClip:
             raise InputError(f"{self.name}: {len(frames)} frames but {len(masks)} masks; expected one mask a frame")
         if missing := [stem for stem in frames if stem not in masks]:
             raise InputError(f"{self.name}: no mask for frame {missing[0]} in {self.masks}")
-        labels = [_read_mask(masks[stem]) for stem in frames]
-        height, width = labels[0].shape
-        for stem, label in zip(frames, labels, strict=True):
-            if label.shape != (height, width):
-                size = "×".join(map(str, label.shape[::-1]))
-                raise InputError(f"{masks[stem]}: {size} pixels, but the first mask has {width}×{height}")
-        truth = np.stack(labels)
+        paths = [masks[stem] for stem in frames]
+        truth = stack([_read_mask(path) for path in paths], paths)
         return _one_object(truth) if set(np.unique(truth)) <= {0, 255} else truth
 
 
-def find_clips(data: Path, wanted: Sequence[str] = (), subset: str | None = None) -> list[LabelledClip]:
+def find_clips(
+    data: Path, wanted: Sequence[str] = (), subset: str | None = None, masks: Path = DAVIS_MASKS
+) -> list[LabelledClip]:
     """Return the clips of ``data`` by name, or those ``wanted``, in the order asked for.
 
     subset: in DAVIS's layout the list to take, such as ``2016/val`` for ``ImageSets/2016/val.txt`` (its first
-    column may be a path). A plain folder with frames but without masks is found too, so that the gap is
-    reported. Raises InputError for a folder without clips and for names that are not there.
+    column may be a path). masks: where DAVIS's layout has the masks. A plain folder with frames but without masks
+    is found too, so that the gap is reported. Raises InputError for a folder without clips and for names that are
+    not there.
     """
-    if not data.is_dir():
-        raise InputError(f"{data}: not a folder")
-    found = {clip.name: clip for clip in (_davis(data) if (data / DAVIS_FRAMES).is_dir() else _plain(data))}
+    check_folder(data)
+    found = _davis(data, masks) if (data / DAVIS_FRAMES).is_dir() else _plain(data)
     if not found:
         raise InputError(
             f"{data}: no clips; expected <clip>/frames with <clip>/masks, or {DAVIS_FRAMES}/<clip> with "
-            f"{DAVIS_MASKS}/<clip>"
+            f"{masks}/<clip>"
         )
-    names = list(wanted) or (_listed(data, subset) if subset else sorted(found))
+    return pick(data, found, list(wanted) or (_listed(data, subset) if subset else []))
+
+
+def check_folder(data: Path) -> None:
+    """Raise InputError unless ``data`` is a folder."""
+    if not data.is_dir():
+        raise InputError(f"{data}: not a folder")
+
+
+def folders(data: Path, holds: Callable[[Path], bool] = Path.is_dir) -> list[Path]:
+    """Return the folders in ``data`` of which ``holds`` is true; raises InputError where it cannot be listed."""
+    try:
+        return sorted(folder for folder in data.iterdir() if folder.is_dir() and holds(folder))
+    except OSError as error:
+        raise InputError(f"{data}: cannot be listed ({error.strerror})") from error
+
+
+def pick(data: Path, clips: Sequence[C], wanted: Sequence[str]) -> list[C]:
+    """Return the clips that ``wanted`` names, once each, or all by name; raises InputError for unknown names."""
+    found = {clip.name: clip for clip in clips}
+    names = list(wanted) or sorted(found)
     if unknown := [name for name in names if name not in found]:
-        raise InputError(f"{data}: no clip {unknown[0]}; it has {', '.join(sorted(found))}")
+        raise InputError(f"{data}: no clip {', '.join(unknown)}; it has {', '.join(sorted(found))}")
     return [found[name] for name in dict.fromkeys(names)]
 
 
 def _plain(data: Path) -> list[LabelledClip]:
-    folders = (folder for folder in data.iterdir() if (folder / "frames").is_dir() or (folder / "masks").is_dir())
-    return [LabelledClip(folder.name, folder / "frames", folder / "masks") for folder in folders]
+    found = folders(data, lambda folder: (folder / "frames").is_dir() or (folder / "masks").is_dir())
+    return [LabelledClip(folder.name, folder / "frames", folder / "masks") for folder in found]
 
 
-def _davis(data: Path) -> list[LabelledClip]:
-    folders = (folder for folder in (data / DAVIS_FRAMES).iterdir() if folder.is_dir())
-    return [LabelledClip(folder.name, folder, data / DAVIS_MASKS / folder.name) for folder in folders]
+def _davis(data: Path, masks: Path) -> list[LabelledClip]:
+    if not (data / masks).is_dir():
+        raise InputError(f"{data}: no folder {masks}, which holds the masks that are scored here")
+    return [LabelledClip(folder.name, folder, data / masks / folder.name) for folder in folders(data / DAVIS_FRAMES)]
 
 
 def _listed(data: Path, subset: str) -> list[str]:
@@ -95,18 +120,9 @@ def _listed(data: Path, subset: str) -> list[str]:
 
 
 def _read_mask(path: Path) -> Bytes:
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image)
-    except (OSError, UnidentifiedImageError) as error:
-        raise InputError(f"{path}: cannot be read as an image") from error
-    if pixels.ndim == 3:  # some copies of DAVIS-2016 hold grey masks as colour
-        pixels = pixels[..., :3].max(axis=-1)
-    if pixels.dtype == np.bool_:
-        return pixels.astype(np.uint8) * np.uint8(255)
-    if pixels.dtype != np.uint8:
-        raise InputError(f"{path}: found {pixels.dtype} pixels, expected 8 bits of object ids")
-    return pixels
+    pixels = read_pixels(path)
+    # Some copies of DAVIS-2016 hold grey masks as colour.
+    return pixels[..., :3].max(axis=-1) if pixels.ndim == 3 else pixels
 
 
 def _one_object(truth: Bytes) -> Bytes:

@@ -5,26 +5,29 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
-from samotion.benchmarks.datasets import LabelledClip
 from samotion.benchmarks.metrics import ObjectScores, Scores, binary_scores, object_scores, statistics
+from samotion.benchmarks.pictures import contact_sheet
+from samotion.benchmarks.truth import Labelled, Truth
 from samotion.engines.errors import InputError, SamotionError
-from samotion.runtime.values import Bytes, Result
+from samotion.runtime.values import Bytes, Int, Result
 from samotion.runtime.writing import label_map
 
-Run = Callable[[LabelledClip], Result]
+Run = Callable[[Labelled], Result]
 
 
 @dataclass(frozen=True)
 class ClipReport:
-    """What one clip gave. j, f: (T,) of all objects together. seconds: by stage; wall: from reading to masks.
+    """What one clip gave. j, f: (S,) of all objects together, on the annotated frames. frames: how many were run.
 
-    peak_memory: bytes, the most the process had held by the end of this clip. error: why there is nothing else.
+    seconds: by stage; wall: from reading to masks. peak_memory: bytes, the most the process had held by the end of
+    this clip. further: measures of one data set alone, by name. sheet: (h, w, 3) uint8 picture of truth and
+    prediction, if asked for. error: why there is nothing else.
     """
 
     name: str
@@ -36,6 +39,8 @@ class ClipReport:
     seconds: dict[str, float] | None = None
     wall: float = 0.0
     peak_memory: int = 0
+    further: dict[str, Any] = field(default_factory=dict)
+    sheet: Bytes | None = None
     error: str | None = None
 
     def record(self) -> dict[str, Any]:
@@ -58,6 +63,7 @@ class ClipReport:
                 }
                 for k in range(len(matched.truth))
             ],
+            **self.further,
             "per_frame": {"j": self.j.round(4).tolist(), "f": self.f.round(4).tolist()},
             "seconds": {stage: round(seconds, 4) for stage, seconds in (self.seconds or {}).items()},
             "seconds_total": round(self.wall, 4),
@@ -66,12 +72,22 @@ class ClipReport:
         }
 
 
-def evaluate(clips: Sequence[LabelledClip], run: Run, tell: Callable[[ClipReport], None]) -> list[ClipReport]:
+# What a data set measures besides J and F: truth, ids found (S, H, W), J and F (S,) → entries of the clip's record.
+Further = Callable[[Truth, Bytes, Scores, Scores], dict[str, Any]]
+
+
+def evaluate(
+    clips: Sequence[Labelled],
+    run: Run,
+    tell: Callable[[ClipReport], None],
+    further: Further | None = None,
+    pictures: bool = False,
+) -> list[ClipReport]:
     """Return one report a clip, telling each when it is done; a clip that fails does not stop the others."""
     reports = []
     for clip in clips:
         try:
-            report = evaluate_clip(clip, run)
+            report = evaluate_clip(clip, run, further, pictures)
         except SamotionError as error:
             report = ClipReport(clip.name, error=str(error))
         except Exception as error:  # a bug: shown in full, and the other clips still get their turn
@@ -82,40 +98,53 @@ def evaluate(clips: Sequence[LabelledClip], run: Run, tell: Callable[[ClipReport
     return reports
 
 
-def evaluate_clip(clip: LabelledClip, run: Run) -> ClipReport:
-    """Run one clip and score it on every frame; raises InputError where truth or frames are not as expected."""
-    truth = clip.truth()  # first, so that a broken clip costs no run
+def evaluate_clip(clip: Labelled, run: Run, further: Further | None = None, pictures: bool = False) -> ClipReport:
+    """Run one clip and score it on every annotated frame.
+
+    Raises InputError where truth or frames are not as expected.
+    """
+    truth = clip.scored()  # first, so that a broken clip costs no run
     begun = time.perf_counter()
     result = run(clip)
     wall = time.perf_counter() - begun
     memory = peak_memory()
-    prediction = predicted_ids(result, truth)
-    j, f = binary_scores(truth, prediction)
+    prediction = predicted_ids(result, truth.labels, truth.frames)
+    j, f = binary_scores(truth.labels, prediction)
     return ClipReport(
         name=clip.name,
-        frames=len(truth),
+        frames=result.clip.source_count,
         objects=len(result.masks.values),
         j=j,
         f=f,
-        matched=object_scores(truth, prediction),
+        matched=object_scores(truth.labels, prediction),
         seconds=result.seconds,
         wall=wall,
         peak_memory=memory,
+        further=further(truth, prediction, j, f) if further else {},
+        sheet=contact_sheet(result.clip, truth, prediction, j) if pictures else None,
     )
 
 
-def predicted_ids(result: Result, truth: Bytes) -> Bytes:
-    """Return the ids (T, H, W) found, at the truth's size (nearest); a skipped frame keeps the one before."""
-    if result.clip.source_count != len(truth):
-        raise InputError(f"{result.clip.name}: {result.clip.source_count} frames read but {len(truth)} masks")
+def predicted_ids(result: Result, truth: Bytes, annotated: Int | None = None) -> Bytes:
+    """Return the ids (S, H, W) found, at the truth's size (nearest); a skipped frame keeps the one before.
+
+    annotated: (S,) the source frames that the rows of ``truth`` belong to, None for all. Raises InputError where
+    truth and frames do not fit.
+    """
+    clip = result.clip
+    if annotated is None and clip.source_count != len(truth):
+        raise InputError(f"{clip.name}: {clip.source_count} frames read but {len(truth)} masks")
+    frames = np.arange(len(truth)) if annotated is None else annotated
+    if len(frames) and frames.max() >= clip.source_count:
+        raise InputError(f"{clip.name}: frame {frames.max()} is annotated but only {clip.source_count} were read")
     height, width = truth.shape[1:]
     prediction = np.empty_like(truth)
-    latest = np.searchsorted(result.clip.source_index, np.arange(len(truth)), side="right") - 1
-    for frame, index in enumerate(latest):
+    latest = np.searchsorted(clip.source_index, frames, side="right") - 1
+    for row, index in enumerate(latest):
         labels = label_map(result, int(index))
         if labels.shape != truth.shape[1:]:
             labels = np.asarray(cv2.resize(labels, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), np.uint8)
-        prediction[frame] = labels
+        prediction[row] = labels
     return prediction
 
 

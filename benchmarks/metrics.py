@@ -12,13 +12,13 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from samotion.benchmarks.truth import VOID
 from samotion.engines.errors import InputError
 from samotion.runtime.values import Bool, Bytes, Int
 
 Scores = NDArray[np.float64]
 
 BOUND = 0.008
-VOID = 255
 RECALL = 0.5
 BINS = 4
 
@@ -85,13 +85,28 @@ def object_scores(truth: Bytes, prediction: Bytes) -> ObjectScores:
         for row, column in np.ndindex(shape[:2]):
             j[row, column, frame] = region_similarity(truth_masks[row], masks[column])
             f[row, column, frame] = _boundary_f(truth_edges[row], edges[column])
-    rows, columns = _assignment(((j + f) / 2).mean(axis=2))
+    rows, columns = np.arange(len(wanted)), best_partners(((j + f) / 2).mean(axis=2))
     return ObjectScores(
         truth=np.array(wanted, np.int64)[rows],
         prediction=np.array(padded, np.int64)[columns],
         j=j[rows, columns],
         f=f[rows, columns],
     )
+
+
+def best_partners(score: Scores) -> Int:
+    """Return for each row (M,) of ``score`` (M, P ≥ M) its own column, so that the sum of scores is largest.
+
+    Raises InputError where there are several rows and SciPy is not installed.
+    """
+    if len(score) == 1:  # the common case, and it needs no SciPy
+        return score.argmax(axis=1)
+    try:
+        from scipy.optimize import linear_sum_assignment
+    except ImportError as error:
+        raise InputError("matching several objects needs SciPy: pip install 'samotion[bench]'") from error
+    _, columns = linear_sum_assignment(score, maximize=True)
+    return np.asarray(columns, np.int64)
 
 
 def statistics(values: Scores) -> Statistics:
@@ -107,18 +122,6 @@ def statistics(values: Scores) -> Statistics:
         recall=float((values > RECALL).mean()),
         decay=float(first.mean() - last.mean()),
     )
-
-
-def _assignment(score: Scores) -> tuple[Int, Int]:
-    """Rows and columns of the one to one matching with the largest sum; every row of (M, P ≥ M) has a partner."""
-    if len(score) == 1:  # the common case, and it needs no SciPy
-        return np.zeros(1, np.int64), score.argmax(axis=1)
-    try:
-        from scipy.optimize import linear_sum_assignment
-    except ImportError as error:
-        raise InputError("matching several objects needs SciPy: pip install 'samotion[bench]'") from error
-    rows, columns = linear_sum_assignment(score, maximize=True)
-    return rows, columns
 
 
 @dataclass(frozen=True)

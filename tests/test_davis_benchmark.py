@@ -1,41 +1,33 @@
 import json
 from fractions import Fraction
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from tests.labelled import (
+    FRAMES,
+    HEIGHT,
+    WIDTH,
+    perfect,
+    put_in_place_of_engines,
+    result_of,
+    truth_of,
+    write_clip,
+)
 
 from samotion.benchmarks import davis
 from samotion.benchmarks.datasets import find_clips
+from samotion.benchmarks.davis_sets import SETS
 from samotion.benchmarks.evaluation import evaluate, evaluate_clip, means, predicted_ids
-from samotion.engines.errors import InputError
+from samotion.benchmarks.pictures import BAR, COLOURS, TILE, contact_sheet, write_sheets
+from samotion.benchmarks.truth import Truth
+from samotion.engines.errors import InputError, OutputError
 from samotion.runtime.clip import read_clip
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Result, Tracks
-
-HEIGHT, WIDTH, FRAMES = 24, 32, 4
-
-
-def truth_of(objects: int = 1) -> np.ndarray:
-    """Squares that move right, one below the other; (T, H, W) ids."""
-    truth = np.zeros((FRAMES, HEIGHT, WIDTH), np.uint8)
-    for frame in range(FRAMES):
-        for k in range(objects):
-            truth[frame, 2 + 10 * k : 8 + 10 * k, 2 + 3 * frame : 8 + 3 * frame] = k + 1
-    return truth
-
-
-def write_clip(frames: Path, masks: Path, truth: np.ndarray, values: tuple[int, ...] = (0, 1, 2)) -> None:
-    frames.mkdir(parents=True)
-    masks.mkdir(parents=True)
-    for index, labels in enumerate(truth):
-        grey = (labels * 100 + 20).astype(np.uint8)
-        Image.fromarray(np.stack([grey] * 3, axis=-1)).save(frames / f"{index:05d}.png")
-        Image.fromarray(np.array(values, np.uint8)[labels]).save(masks / f"{index:05d}.png")
+from samotion.runtime.values import Clip, Result
 
 
 @pytest.fixture
@@ -45,43 +37,9 @@ def plain(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def result_of(clip: Clip, masks: np.ndarray) -> Result:
-    none = np.zeros((0, len(clip.frames)), np.float32)
-    tracks = Tracks(np.zeros((*none.shape, 2), np.float32), none > 0, none, none, np.zeros(0, np.int64))
-    labels = MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
-    return Result(clip, tracks, labels, ObjectMasks(masks), {"tracks": 0.25, "masks": 0.5})
-
-
-def perfect(clip: Clip) -> Result:
-    """Finds every square, by its brightness."""
-    grey = clip.frames[..., 0]
-    masks = [grey == value for value in (120, 220) if (grey == value).any()]
-    return result_of(clip, np.stack(masks) if masks else np.zeros((0, *grey.shape), np.bool_))
-
-
 @pytest.fixture
 def fake_pipeline(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Puts a stand-in for the engines under the command line; returns the names of the clips it saw."""
-    seen: list[str] = []
-
-    class FakeBundle(SimpleNamespace):
-        @classmethod
-        def load(cls, path: Path | None, provider: str) -> Self:
-            return cls(name="fake", digest="0123", settings={}, path=path, provider=provider)
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass
-
-    def segment(clip: Clip, _bundle: object, _settings: Settings) -> Result:
-        seen.append(clip.name)
-        return perfect(clip)
-
-    monkeypatch.setattr(davis, "Bundle", FakeBundle)
-    monkeypatch.setattr(davis, "segment", segment)
-    return seen
+    return put_in_place_of_engines(monkeypatch)
 
 
 def run(*arguments: str | Path) -> int:
@@ -105,6 +63,10 @@ def test_plain_layout_from_the_command_line(
     assert record["bundle"]["digest"] == "0123"
     assert record["environment"]["cpu"]
     assert record["environment"]["versions"]["numpy"] == np.__version__
+    keys = {"program", "version", "protocol", "mean", "objects_mean", "seconds_per_frame", "peak_memory_bytes"}
+    assert keys | {"clips", "failed", "bundle", "settings", "environment"} <= set(record)
+    keys = {"name", "frames", "j", "f", "objects_found", "objects", "per_frame", "seconds", "seconds_total"}
+    assert keys | {"seconds_per_frame", "peak_memory_bytes"} <= set(entry)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split()[:3] == ["clip", "frames", "J"]
     assert [line.split()[0] for line in lines[1:]] == ["a", "b", "mean"]
@@ -153,6 +115,10 @@ def test_a_clip_that_fails_is_named_and_the_others_go_on(
         (["--subset", "val"], "val.txt"),
         (["-o", "missing/report.json"], "folder does not exist"),
         (["--seed", "-1"], "negative"),
+        (["--count", "0"], "--count is 0"),
+        (["--threads", "-1"], "--threads is -1"),
+        (["--set", "davis16-moving"], "no clip blackswan, bmx-trees, "),
+        (["--set", "davis16", "--clips", "judo"], "judo is not in davis16"),
     ],
 )
 def test_errors_are_one_line_and_status_two(
@@ -241,3 +207,85 @@ def test_nothing_found_scores_zero(plain: Path) -> None:
     assert report.objects == 0
     assert report.record()["j"]["mean"] == 0
     assert report.record()["objects"][0]["prediction"] is None
+
+
+def test_the_papers_sets() -> None:
+    assert {name: len(one.clips) for name, one in SETS.items()} == {
+        "davis16": 20,
+        "davis16-moving": 16,
+        "davis17": 30,
+        "davis17-moving": 22,
+    }
+    assert set(SETS["davis16-moving"].clips) <= set(SETS["davis16"].clips) & set(SETS["davis17-moving"].clips)
+    assert all(set(one.clips) <= set(SETS["davis17"].clips) for one in SETS.values())
+    assert [one.masks.parts[0] for one in SETS.values()] == ["Annotations"] * 2 + ["Annotations_unsupervised"] * 2
+
+
+def test_a_set_takes_its_own_masks_and_states_the_paper(
+    tmp_path: Path, fake_pipeline: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in (*SETS["davis17-moving"].clips, "camel"):
+        write_clip(tmp_path / "JPEGImages/480p" / name, tmp_path / "Annotations/480p" / name, truth_of(1, 3))
+    assert run("--data", tmp_path, "--set", "davis17-moving") == 2
+    assert "no folder Annotations_unsupervised" in capsys.readouterr().err
+    for name in SETS["davis17-moving"].clips:
+        scratch = tmp_path / "scratch" / name
+        write_clip(scratch, tmp_path / "Annotations_unsupervised/480p" / name, truth_of(2, 3))
+    report = tmp_path / "report.json"
+    assert run("--data", tmp_path, "--set", "davis17-moving", "-o", report) == 0
+    assert fake_pipeline == SETS["davis17-moving"].clips
+    record = json.loads(report.read_text())
+    assert record["mean"]["j"] == pytest.approx(0.5)  # the frames show one square, these masks have two
+    assert record["published"] == {"j": 0.9, "f": 0.89, "objects_j": 0.774, "objects_f": 0.836}
+    assert capsys.readouterr().out.splitlines()[-1].split() == ["the", "paper", "0.900", "0.890", "0.774", "0.836"]
+    assert run("--data", tmp_path, "--set", "davis17-moving", "--clips", "dog", "-o", report) == 0
+    assert json.loads(report.read_text())["published"] == {}
+
+
+def test_without_first_and_last_frame() -> None:
+    truth = Truth(truth_of())
+    scores = np.array([0.0, 0.5, 1.0, 0.0])
+    assert davis.without_ends(truth, truth.labels, scores, scores / 2) == {"without_ends": {"j": 0.75, "f": 0.375}}
+    assert davis.without_ends(truth, truth.labels, scores[:2], scores[:2]) == {}
+
+
+@pytest.mark.usefixtures("fake_pipeline")
+def test_pictures_of_the_best_and_worst(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    masks = plain / "b" / "masks"
+    for path in masks.iterdir():
+        Image.fromarray(np.roll(np.asarray(Image.open(path)), 4, axis=1)).save(path)
+    sheets = plain / "new" / "sheets"
+    assert run("--data", plain, "--pictures", sheets, "--count", "1") == 0
+    assert sorted(path.name for path in sheets.iterdir()) == ["best-1-a.png", "worst-1-b.png"]
+    assert str(sheets / "best-1-a.png") in capsys.readouterr().out
+    with Image.open(sheets / "worst-1-b.png") as picture:
+        assert picture.size == (3 * TILE, BAR + 2 * TILE * HEIGHT // WIDTH)
+
+
+def test_a_sheet_shows_truth_in_white_and_objects_in_colours(plain: Path) -> None:
+    clip = find_clips(plain, ["a"])[0]
+    result = perfect(read_clip(clip.frames))
+    labels = clip.truth()
+    off = np.roll(labels, 4, axis=2)
+    one = contact_sheet(result.clip, Truth(labels[[2]], np.array([2])), off[[2]], np.array([0.5]))
+    scale = TILE / WIDTH
+    y = BAR + int(5 * scale)  # halfway down the squares of frame 2, which reach from x = 8 to 14, and 12 to 18
+    assert np.abs(one[y, int(8 * scale)].astype(int) - 255).max() < 40
+    assert np.abs(one[y, int(18 * scale) - 1].astype(int) - COLOURS[0]).max() < 60
+    assert one.shape == (BAR + round(scale * HEIGHT), 3 * TILE, 3)
+    assert not one[BAR:, TILE:].any()  # one annotated frame, one tile
+
+
+def test_pictures_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_sheets(tmp_path / "file", [("a", 0.5, np.zeros((4, 4, 3), np.uint8))], 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize(("clips", "best", "worst"), [(1, "a", ""), (3, "ab", "c"), (5, "ab", "ed")])
+def test_no_clip_is_best_and_worst(tmp_path: Path, clips: int, best: str, worst: str) -> None:
+    sheets = [(name, 1 - index / 10, np.zeros((4, 4, 3), np.uint8)) for index, name in enumerate("abcde"[:clips])]
+    written = [path.name for path in write_sheets(tmp_path, sheets, 2)]
+    expected = [f"best-{i}-{name}.png" for i, name in enumerate(best, 1)]
+    assert written == expected + [f"worst-{i}-{name}.png" for i, name in enumerate(worst, 1)]
