@@ -88,10 +88,13 @@ def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float)
 
     xy: (N, T, 2) pixels. visible: (N, T) bool. Groups of which enough pairs of tracks are within half of
     ``radius`` pixels, and change that by little, are parts of one object. Then tracks without a group join that
-    of their nearest neighbour within ``radius``, and draw others after them. For networks whose answer to one
-    click is often smaller than the object.
+    of their nearest neighbour within ``radius``, and draw others after them. Where stage 1 found no object, the
+    largest cluster of tracks within ``radius`` of each other is one. For networks whose answer to one click is
+    often smaller than the object, or empty.
     """
     distance, change = _apart(xy, visible)
+    if not groups:
+        return _largest_cluster(xy, visible, distance <= radius)
     as_one = distance + 2 * change <= radius / 2
     linked = np.array(
         [[as_one[np.ix_(a.tracks, b.tracks)].mean() >= AS_ONE for b in groups] for a in groups], np.bool_
@@ -109,6 +112,18 @@ def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float)
         owner[outside[joining]] = owner[inside[near.argmin(axis=1)[joining]]]
     _, firsts = np.unique(numbers, return_index=True)
     return [TrackGroup(groups[first].prompt, owner == number) for number, first in enumerate(firsts)]
+
+
+def _largest_cluster(xy: Float, visible: Bool, near: Bool) -> list[TrackGroup]:
+    """Return as one object the largest cluster of tracks linked by ``near`` (N, N); none if it is too small."""
+    numbers = components(near | np.eye(len(near), dtype=np.bool_))
+    tracks = numbers == np.bincount(numbers).argmax() if len(numbers) else np.zeros(0, np.bool_)
+    frame = busiest_frame(visible[tracks])
+    if tracks.sum() < FEWEST_TRACKS or frame is None:
+        return []
+    points = xy[tracks][visible[tracks, frame], frame]
+    click = points[densest(points)]
+    return [TrackGroup(Prompt(frame, click[None], np.ones(1, np.bool_)), tracks)]
 
 
 def _apart(xy: Float, visible: Bool) -> tuple[Float, Float]:

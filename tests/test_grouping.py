@@ -176,12 +176,22 @@ def test_objects_that_cross_stay_apart() -> None:
     assert not (found[0].tracks & found[1].tracks).any()
 
 
-def test_tracks_far_from_every_group_and_no_groups_at_all() -> None:
+def test_where_stage_1_finds_nothing_the_largest_cluster_is_the_object() -> None:
+    xy = np.concatenate([swarm((50, 50), (3, 0)), swarm((300, 50), (3, 0))])
+    visible = np.ones(xy.shape[:2], np.bool_)
+    (found,) = completed([], xy[:15], visible[:15], 60.0)
+    assert np.flatnonzero(found.tracks).tolist() == list(range(8))
+    assert any(np.array_equal(found.prompt.xy[0], point) for point in xy[:8, found.prompt.frame])
+    assert completed([], xy[:5], visible[:5], 60.0) == []  # too few to be an object
+    assert completed([], xy, ~visible, 60.0) == []
+    assert completed([], xy[:0], visible[:0], 60.0) == []
+
+
+def test_tracks_far_from_every_group() -> None:
     xy = np.concatenate([swarm((50, 50), (3, 0)), swarm((300, 50), (3, 0))])
     visible = np.ones(xy.shape[:2], np.bool_)
     (found,) = completed([group_of([0], 16)], xy, visible, 60.0)
     assert np.flatnonzero(found.tracks).tolist() == list(range(8))
-    assert completed([], xy, visible, 60.0) == []
     hidden = visible.copy()
     hidden[1:] = False
     (alone,) = completed([group_of([0], 16)], xy, hidden, 60.0)
