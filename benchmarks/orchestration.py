@@ -1,0 +1,160 @@
+"""``python -m samotion.benchmarks.orchestration``: the pipeline against the published orchestration, same engines."""
+
+import argparse
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samotion.benchmarks import published
+from samotion.benchmarks.agreement import mean_iou
+from samotion.benchmarks.clips import moving_scene, write_clip
+from samotion.benchmarks.noise import paired_ratio
+from samotion.benchmarks.published_tracks import query_grid
+from samotion.benchmarks.record import check_writable, header, write
+from samotion.engines.bundle import Bundle
+from samotion.engines.errors import InputError, SamotionError
+from samotion.runtime.clip import read_clip
+from samotion.runtime.pipeline import segment
+from samotion.runtime.settings import Settings
+
+PROGRAM = "samotion.benchmarks.orchestration"
+DESCRIPTION = "Time the pipeline against the published orchestration, both on the same engines, clip and settings."
+EPILOG = """\
+Both sides read the clip and end with masks; neither writes files. They take turns, the first of a pair alternating.
+The published side follows every point of the grid in parts of 128 and makes the feature grids anew for each part:
+a run over 60 frames takes many minutes on two cores. samotion/benchmarks/published.py lists what it does and where
+it differs from the authors' program. Exit status: 0 done, 2 an input that cannot be used."""
+CLIPS = "videos or folders of images (default: a made clip of 60 frames of 854×480 with 3 moving objects)"
+# A clip and a grid that take seconds, to see that everything works: 12 frames, two of them query frames.
+QUICK = {"step": 6, "grid_pixels": 600}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the comparison and return its exit status: 0 done, 2 a user's error."""
+    args = build_parser().parse_args(argv)
+    try:
+        if args.out is not None:
+            check_writable(args.out)
+        record = measure(args)
+        if args.out is not None:
+            write(args.out, record)
+    except SamotionError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        f"python -m {PROGRAM}",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--clips", nargs="+", type=Path, default=[], metavar="CLIP", help=CLIPS)
+    add("--engines", type=Path, metavar="DIR", help="engine bundle (default: the nano bundle inside)")
+    add("--provider", default="cpu", metavar="NAME", help="cpu (default) or cuda; never falls back silently")
+    add("--threads", type=int, default=0, metavar="N", help="CPU threads of one engine (default: all cores)")
+    add("--runs", type=int, default=5, metavar="N", help="pairs of runs a clip (default: 5)")
+    add("--max-tracks", type=int, metavar="N", help="most tracks kept, on both sides (default: the bundle's)")
+    add("--quick", action="store_true", help="a short clip and a coarse grid: a trial, not a figure to quote")
+    add("-o", "--out", type=Path, metavar="FILE", help="write everything measured there as JSON")
+    return parser
+
+
+def measure(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the record of the whole comparison, printing each pair as it is done."""
+    if args.runs < 1:
+        raise InputError(f"--runs is {args.runs}, expected at least 1")
+    given = {} if args.max_tracks is None else {"max_tracks": args.max_tracks}
+    with Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle:
+        settings = Settings().override(bundle.settings).override(QUICK if args.quick else {}).override(given)
+        with tempfile.TemporaryDirectory() as folder:
+            paths = args.clips or [_made_clip(Path(folder, "made.mp4"), args.quick)]
+            clips = [_clip(path, args.runs, bundle, settings) for path in paths]
+        pairs = [pair for clip in clips for pair in clip["pairs"]]
+        record = {**header(PROGRAM, bundle, settings, args.threads), **_summary(pairs), "clips": clips}
+    print(
+        f"median of {len(pairs)} pairs: the published orchestration takes {record['ratio']:.1f} times as long "
+        f"(95 %: {_interval(record['ratio_interval'])}); mean IoU of the masks {record['mean_iou']:.4f}"
+    )
+    return record
+
+
+def _made_clip(path: Path, quick: bool) -> Path:
+    made = moving_scene(frames=12, height=240, width=428) if quick else moving_scene()
+    return write_clip(made.frames, path)
+
+
+def _clip(path: Path, runs: int, bundle: Bundle, settings: Settings) -> dict[str, Any]:
+    """Return what ``runs`` pairs of runs over one clip gave, after one run that loads and warms the engines."""
+    clip = read_clip(path, settings)
+    if len(clip.frames) < 2:
+        raise InputError(f"{path}: {len(clip.frames)} frame, expected a clip")
+    if not len(segment(clip, bundle, settings).masks.values):
+        raise InputError(f"{path}: nothing moves in it, so there are no masks to compare; name another clip")
+    pairs = [_pair(path, run, bundle, settings) for run in range(runs)]
+    facts = {
+        "name": clip.name,
+        "frames": len(clip.frames),
+        "height": clip.size[0],
+        "width": clip.size[1],
+        "points_a_query_frame": len(query_grid(clip, settings)[1]),
+        **_summary(pairs),
+        "pairs": pairs,
+    }
+    print(f"{clip.name}: ratio {facts['ratio']:.1f}, mean IoU {facts['mean_iou']:.4f}", flush=True)
+    return facts
+
+
+def _pair(path: Path, run: int, bundle: Bundle, settings: Settings) -> dict[str, Any]:
+    """Return one run of each side over the clip at ``path``; even runs begin with samotion."""
+    sides = ("samotion", "published")
+    done: dict[str, Any] = {}
+    masks = {}
+    for side in sides if run % 2 == 0 else reversed(sides):
+        begun = time.perf_counter()
+        clip = read_clip(path, settings)
+        reading = time.perf_counter() - begun
+        result = (segment if side == "samotion" else published.segment)(clip, bundle, settings)
+        total = time.perf_counter() - begun
+        stages = {"reading": reading, **result.seconds}
+        done[side] = {"seconds": total, "stages": stages, "objects": len(result.masks.values)}
+        masks[side] = result.masks
+        if isinstance(result, published.Published):
+            done[side]["encoder_runs"] = result.encoded
+    done["ratio"] = done["published"]["seconds"] / done["samotion"]["seconds"]
+    done["mean_iou"] = mean_iou(masks["samotion"], masks["published"])
+    print(
+        f"{clip.name} {run + 1}: samotion {done['samotion']['seconds']:.2f} s, "
+        f"published {done['published']['seconds']:.2f} s, ratio {done['ratio']:.1f}, mean IoU {done['mean_iou']:.4f}",
+        flush=True,
+    )
+    return done
+
+
+def _summary(pairs: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the median ratio with its interval and the mean IoU over ``pairs``."""
+    theirs, ours = ([pair[side]["seconds"] for pair in pairs] for side in ("published", "samotion"))
+    found = paired_ratio(theirs, ours)
+    interval = [found.low, found.high] if len(pairs) > 1 else None  # one pair knows nothing of noise
+    return {
+        "ratio": found.middle,
+        "ratio_interval": interval,
+        "mean_iou": float(np.mean([pair["mean_iou"] for pair in pairs])),
+    }
+
+
+def _interval(ends: list[float] | None) -> str:
+    return "unknown from one pair" if ends is None else f"{ends[0]:.1f} to {ends[1]:.1f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""SAM2 as its published video predictor runs it: features of one frame kept, one object, one frame at a time."""
+
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+
+from samotion.engines.bundle import Bundle
+from samotion.runtime.memory import Memory, MemoryBank, look_up
+from samotion.runtime.preprocess import normalised, resized
+from samotion.runtime.sam import PADDING, Answer, fill_holes
+from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
+
+
+class OneFrameSam:
+    """SAM2's engines over one clip (sam2/sam2/sam2_video_predictor.py).
+
+    Of all features only the last frame's are kept (cached_features in _get_image_feature). All frames are resized
+    and normalised at the start (init_state). encoded: how often the encoder has run.
+    """
+
+    def __init__(self, clip: Clip, bundle: Bundle) -> None:
+        self.limits = bundle.manifest.masks
+        self.frames = len(clip.frames)
+        self.size = clip.size
+        self.encoded = 0
+        self._images = normalised(resized(clip.frames, self.limits.size, self.limits.size, cv2.INTER_AREA))
+        self._encoder = bundle.engine("mask_encoder")
+        self._decoder = bundle.engine("mask_decoder")
+        self._memory_encoder = bundle.engine("memory_encoder")
+        self._attention = bundle.engine("memory_attention")
+        self._cached: tuple[int, Mapping[str, Float]] = (-1, {})
+        self._maps(0)  # init_state warms up on frame 0
+
+    def click(self, prompt: Prompt, previous: Float | None = None) -> Answer:
+        """Return the mask of one prompt, holes filled; previous: (1, h, w) logits of the answer that it corrects."""
+        height, width = self.size
+        scale = np.array([self.limits.size / width, self.limits.size / height], np.float32)
+        points, labels = (prompt.xy * scale)[None].astype(np.float32), prompt.positive[None].astype(np.int64)
+        answer = self._decode(prompt.frame, self._maps(prompt.frame)["features"], points, labels, previous)
+        return Answer(fill_holes(answer.mask[0])[None], answer.iou, answer.object_score, answer.pointer)
+
+    def track(self, frame: int, bank: MemoryBank, reverse: bool) -> Answer:
+        """Return the mask of the object of ``bank`` on ``frame``, holes open: memories are made of it as it is."""
+        found = look_up([bank], frame, self.frames, reverse, self.limits)
+        features = self._attention(
+            features=self._maps(frame)["features"],
+            memory=found.memory,
+            memory_time=found.time,
+            pointers=found.pointers,
+            pointer_time=found.pointer_time,
+            pointer_horizon=np.asarray(max(1, min(self.frames, self.limits.pointers) - 1), np.float32),
+        )["conditioned"]
+        nothing = np.zeros((1, 1, 2), np.float32), np.full((1, 1), PADDING, np.int64)
+        return self._decode(frame, features, *nothing, None, memoryless=False)
+
+    def remember(self, frame: int, answer: Answer, clicked: bool) -> Memory:
+        """Return what to remember of an answer on ``frame``."""
+        spatial = self._memory_encoder(
+            features=self._maps(frame)["features"],
+            mask=answer.mask,
+            clicked=np.array([clicked]),
+            object_score=answer.object_score,
+        )["memory"]
+        return Memory(spatial[0], answer.pointer[0])
+
+    def at_frame_size(self, answer: Answer) -> Bool:
+        """Return an answer's mask, holes filled, at the size of the clip's frames (H, W)."""
+        height, width = self.size
+        return cv2.resize(fill_holes(answer.mask[0]), (width, height), interpolation=cv2.INTER_LINEAR) > 0
+
+    def _maps(self, frame: int) -> Mapping[str, Float]:
+        """Return the encoder's three feature maps of ``frame``."""
+        if self._cached[0] != frame:
+            self._cached = (frame, self._encoder(image=self._images[frame : frame + 1]))
+            self.encoded += 1
+        return self._cached[1]
+
+    def _decode(
+        self, frame: int, features: Float, points: Float, labels: Int, given: Float | None, memoryless: bool = True
+    ) -> Answer:
+        """Run the mask decoder for one object; given: (1, h, w) logits of a mask prompt."""
+        maps, side = self._maps(frame), self.limits.size // 4
+        blank = np.zeros((1, side, side), np.float32)
+        answer = self._decoder(
+            features=features,
+            high_0=maps["high_0"],
+            high_1=maps["high_1"],
+            points=points,
+            labels=labels,
+            mask_prompt=(blank if given is None else given)[:, None],
+            has_mask_prompt=np.array([given is not None]),
+            memoryless=np.array([memoryless]),
+        )
+        return Answer(answer["mask"], answer["iou"], answer["object_score"], answer["pointer"])

@@ -1,0 +1,90 @@
+"""The published system's tracking and depth, run on our engines with all of their published waste."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+
+from samotion.engines.bundle import Bundle
+from samotion.runtime.depth import estimate
+from samotion.runtime.filtering import filter_tracks
+from samotion.runtime.preprocess import batches, resized
+from samotion.runtime.progress import Progress
+from samotion.runtime.settings import Settings
+from samotion.runtime.tracks import sample_queries
+from samotion.runtime.values import Clip, Disparity, Float, Int, Tracks
+
+# preproc/run_tapir.py: the points of one query frame are split into len // 128 nearly equal parts.
+POINTS = 128
+# preproc/tapnet_torch/tapir_model.py: query_chunk_size of forward(), feature_extractor_chunk_size of TAPIR.
+POINTS_AT_ONCE = 64
+FRAMES_AT_ONCE = 10
+
+
+def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
+    """Return the tracks that samotion.runtime.tracks samples, after following the whole grid of every query frame."""
+    kept = sample_queries(clip, settings)
+    frames = _network_frames(clip, bundle.manifest.tracker.size)
+    scale = _corner_scale(clip, bundle.manifest.tracker.size)
+    pitch, grid = query_grid(clip, settings)
+    columns = -(-clip.size[1] // pitch)
+    place = (kept[:, 1] // pitch) * columns + kept[:, 2] // pitch
+    xy = np.empty((len(kept), len(frames), 2), np.float32)
+    occlusion, distance = np.empty(xy.shape[:2], np.float32), np.empty(xy.shape[:2], np.float32)
+    for frame in range(0, len(frames), settings.step):
+        points = np.insert(grid, 0, frame, axis=1).astype(np.float32)
+        points[:, 1:] *= scale[::-1]
+        found = [_follow(part, frames, bundle) for part in np.array_split(points, max(1, len(points) // POINTS))]
+        own = np.flatnonzero(kept[:, 0] == frame)
+        for k, answer in enumerate((xy, occlusion, distance)):
+            answer[own] = np.concatenate([part[k] for part in found])[place[own]]
+    xy /= scale
+    xy[np.arange(len(xy)), kept[:, 0]] = kept[:, :0:-1]
+    return filter_tracks(xy, occlusion, distance, kept[:, 0])
+
+
+def query_grid(clip: Clip, settings: Settings) -> tuple[int, Int]:
+    """Return the pitch in pixels and the grid (G, 2) as (y, x) that is followed from each query frame."""
+    height, width = clip.size
+    pitch = max(1, int(np.sqrt(height * width / settings.grid_pixels)))
+    return pitch, np.mgrid[0:height:pitch, 0:width:pitch].reshape(2, -1).T
+
+
+def depth(clip: Clip, bundle: Bundle) -> Disparity:
+    """Return the disparity of the clip, one frame at a time (core/utils/run_depth.py)."""
+    return Disparity(np.concatenate([estimate(one, bundle, Progress()).values for one in _single_frames(clip)]))
+
+
+def _single_frames(clip: Clip) -> Iterator[Clip]:
+    """Yield every frame as a clip of its own."""
+    for t in range(len(clip.frames)):
+        part = slice(t, t + 1)
+        yield replace(clip, frames=clip.frames[part], source_index=clip.source_index[part], times=clip.times[part])
+
+
+def _network_frames(clip: Clip, size: int) -> Float:
+    """Return the frames as the tracker takes them, (T, 3, size, size) in [-1, 1]; published too does this once."""
+    small = resized(clip.frames, size, size, cv2.INTER_AREA)
+    return small.astype(np.float32).transpose(0, 3, 1, 2) / np.float32(127.5) - np.float32(1)
+
+
+def _corner_scale(clip: Clip, size: int) -> Float:
+    """Return the factors on (x, y) that map frame corners to the corners of the tracker's input."""
+    height, width = clip.size
+    return np.array([(size - 1) / max(1, width - 1), (size - 1) / max(1, height - 1)], np.float32)
+
+
+def _follow(points: Float, frames: Float, bundle: Bundle) -> tuple[Float, Float, Float]:
+    """Return xy, occlusion and expected distance of one part of the points: feature grids are made anew for it."""
+    made = [bundle.engine("track_features")(frames=frames[part]) for part in batches(len(frames), FRAMES_AT_ONCE)]
+    low, high = (np.concatenate([grids[name] for grids in made]) for name in ("low", "high"))
+    asked = bundle.engine("track_queries")(low=low, high=high, points=points)
+    found = []
+    for part in batches(len(points), POINTS_AT_ONCE):
+        queries = {name: value[part] for name, value in asked.items()}
+        found.append(bundle.engine("track_head")(low=low, high=high, points=points[part], **queries))
+    xy, occlusion, distance = (
+        np.concatenate([answer[name] for answer in found]) for name in ("xy", "occlusion", "expected_distance")
+    )
+    return xy, occlusion, distance
