@@ -1,4 +1,4 @@
-"""The one training loop: AdamW, cosine rate with warm-up, averaged weights, checkpoints that resume."""
+"""The one training loop: Muon and AdamW, cosine rate with warm-up, averaged weights, checkpoints that resume."""
 
 import csv
 import math
@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
+
+from samotion.export.training.muon import Muon
 
 Step = Callable[[int], Tensor | tuple[Tensor, dict[str, float]]]
 
@@ -50,27 +52,26 @@ def run(
     ema: float = 0.998,
     parameters: Iterable[Any] | None = None,
     minutes: float | None = None,
+    muon: bool = False,
 ) -> None:
     """Train ``model`` until ``steps`` or ``minutes`` are done and write OUT/NAME.safetensors.
 
     step: draws batch i from its own seed and returns the loss, or the loss and further figures to record.
     rate: peak learning rate; decay: AdamW's, on tensors of two axes or more. ema: weight of the past in the
-    averaged weights, which are what is written. A run that was stopped goes on from OUT/NAME.pt.
+    averaged weights, which are what is written. muon: matrices are trained by Muon, the rest by AdamW.
+    A run that was stopped goes on from OUT/NAME.pt.
     """
     out.mkdir(parents=True, exist_ok=True)
     trained = [p for p in (model.parameters() if parameters is None else parameters) if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    optimiser = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))
+    optimisers = _optimisers(trained, rate, decay, muon)
     average = {key: value.detach().clone() for key, value in model.state_dict().items()}
     clock, first = Clock(steps, minutes), 0
     checkpoint = out / f"{name}.pt"
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         model.load_state_dict(state["model"])
-        optimiser.load_state_dict(state["optimiser"])
+        for optimiser, kept in zip(optimisers, state["optimisers"], strict=True):
+            optimiser.load_state_dict(kept)
         average, first, clock.spent = state["average"], state["step"], state["spent"]
     curve = _Curve(out / f"{name}.csv", keep=first)
     saved = begun = time.monotonic()
@@ -80,13 +81,14 @@ def run(
         answer = step(index)
         loss, figures = answer if isinstance(answer, tuple) else (answer, {})
         factor = rate_at(clock.progress(index), index, warmup)
-        for group in optimiser.param_groups:
+        for group in (group for optimiser in optimisers for group in optimiser.param_groups):
             group["lr"] = rate * factor
-        optimiser.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         norm = nn.utils.clip_grad_norm_(trained, 1.0)
         if bool(torch.isfinite(norm)):
-            optimiser.step()
+            for optimiser in optimisers:
+                optimiser.step()
         _blend(average, model, min(ema, (1 + index) / (10 + index)))
         index += 1
         now = time.monotonic()
@@ -94,11 +96,24 @@ def run(
         begun = now
         curve.add(index, {"loss": float(loss.detach()), "rate": rate * factor, "seconds": clock.spent, **figures})
         if now - saved > CHECKPOINT_SECONDS:
-            _save(checkpoint, model, optimiser, average, index, clock.spent)
+            _save(checkpoint, model, optimisers, average, index, clock.spent)
             saved = now
-    _save(checkpoint, model, optimiser, average, index, clock.spent)
+    _save(checkpoint, model, optimisers, average, index, clock.spent)
     save_file({k: v.contiguous() for k, v in average.items()}, out / f"{name}.safetensors")
     curve.close()
+
+
+def _optimisers(trained: list[Any], rate: float, decay: float, muon: bool) -> list[torch.optim.Optimizer]:
+    """Return the optimisers of the parameters; only tensors of two axes or more decay."""
+    matrices = [p for p in trained if muon and p.ndim == 2 and min(p.shape) > 1]
+    chosen = {id(p) for p in matrices}
+    others = [p for p in trained if id(p) not in chosen]
+    groups = [
+        {"params": [p for p in others if p.ndim >= 2], "weight_decay": decay},
+        {"params": [p for p in others if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    adam = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.99))
+    return [adam, Muon(matrices, rate, decay)] if matrices else [adam]
 
 
 def _blend(average: dict[str, Tensor], model: nn.Module, past: float) -> None:
@@ -114,7 +129,7 @@ def _blend(average: dict[str, Tensor], model: nn.Module, past: float) -> None:
 def _save(
     path: Path,
     model: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimisers: list[torch.optim.Optimizer],
     average: dict[str, Tensor],
     step: int,
     spent: float,
@@ -123,7 +138,7 @@ def _save(
     partial = path.with_suffix(".partial")
     state = {
         "model": model.state_dict(),
-        "optimiser": optimiser.state_dict(),
+        "optimisers": [optimiser.state_dict() for optimiser in optimisers],
         "average": average,
         "step": step,
         "spent": spent,

@@ -30,7 +30,7 @@ from samotion.runtime.values import Bool
 
 NAME = "masks"
 IMAGE_NAME = "masks-image"
-IMAGE_PART = 0.75  # of the training time
+IMAGE_PART = 0.8  # of the training time
 IMAGES, CLIPS, CLIP_FRAMES = 6, 2, 4
 CROSS, DICE = 2.0, 1.0
 LIKENESS, LIKENESS_GAIN = 1.5, 8.0
@@ -256,6 +256,7 @@ def main(argv: list[str] | None = None) -> int:
                 out=given.out,
                 minutes=None if given.minutes is None else given.minutes * part,
                 ema=0.995,
+                muon=True,
             )
             weights = given.out / f"{name}.safetensors"
             load_weights(model, read(weights), str(weights))

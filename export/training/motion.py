@@ -146,7 +146,7 @@ def train(data: Data, arguments: argparse.Namespace, name: str) -> MotionNetwork
         return torch.stack(losses).mean(), {"ap": float(np.mean(found)) if found else 0.0}
 
     minutes = arguments.minutes
-    run(name, network, step, steps=arguments.steps, rate=RATE, out=arguments.out, minutes=minutes)
+    run(name, network, step, steps=arguments.steps, rate=RATE, out=arguments.out, minutes=minutes, muon=True)
     load(network, read(arguments.out / f"{name}.safetensors"), name)
     return network
 
