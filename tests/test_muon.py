@@ -32,7 +32,7 @@ def test_it_fits_a_linear_map() -> None:
     for step in range(400):
         optimiser.param_groups[0]["lr"] = 0.1 * (1 - step / 400)
         optimiser.zero_grad()
-        (x @ weight - x @ wanted).square().mean().backward()
+        (x @ weight - x @ wanted).square().mean().backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     assert (weight - wanted).abs().max() < 0.05
 
