@@ -1,6 +1,6 @@
 """Objects: a skin (textured parts), a pose in the world over time, and the layers that the two make."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -53,6 +53,23 @@ def painted_skin(rng: Rng, height: int, width: int, jointed: bool, photo: Bytes 
 def cut_out_skin(colour: Bytes, alpha: Bytes) -> Skin:
     """Return the one-part skin of a photographed cut-out: colour (h, w, 3), alpha (h, w)."""
     return Skin((Part(alpha),), (rgba(colour, alpha),), (alpha.shape[0], alpha.shape[1]))
+
+
+def camouflaged(rng: Rng, skin: Skin, cloth: Bytes) -> Skin:
+    """Return ``skin`` with its colours replaced by crops of ``cloth`` (h, w, 3), larger than its parts."""
+    textures = []
+    for worn in skin.textures:
+        rows, columns = worn.shape[:2]
+        top, left = (int(rng.integers(0, free + 1)) for free in (cloth.shape[0] - rows, cloth.shape[1] - columns))
+        textures.append(rgba(cloth[top : top + rows, left : left + columns], worn[..., 3]))
+    return replace(skin, textures=tuple(textures))
+
+
+def post_skin(rng: Rng, height: int, width: int) -> Skin:
+    """Return an upright post with straight edges."""
+    alpha = np.full((height, width), 255, np.uint8)
+    alpha[:, [0, -1]] = 128
+    return Skin((Part(alpha),), (rgba(texture(rng, height, width), alpha),), (height, width))
 
 
 def skyline(rng: Rng, height: int, width: int, photo: Bytes | None = None) -> Skin:

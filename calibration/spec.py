@@ -19,6 +19,9 @@ class SceneSpec:
     transparent: that an object is see-through. shadow, reflection: that the ground shows one of an object.
     blur, light, vignette, noise, jpeg: that the scene has this factor. photo: that a skin or sheet is
     photographed, if there are sources.
+    camouflage: that objects wear the texture behind them. occluder: that something stands between the camera and the
+    objects. enters: that an object comes into view late. crosses: that the first two objects, if there are two, move
+    and cross in the image halfway. halts: that an object moves and stops for good.
     """
 
     frames: int = 24
@@ -49,6 +52,11 @@ class SceneSpec:
     noise: float = 0.4
     jpeg: float = 0.3
     photo: float = 0.6
+    camouflage: float = 0.0
+    occluder: float = 0.0
+    enters: float = 0.0
+    crosses: float = 0.0
+    halts: float = 0.0
 
     def __post_init__(self) -> None:
         if self.frames < 1 or min(self.height, self.width) < 32:

@@ -4,7 +4,17 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from samotion.calibration.bodies import Pose, Skin, cut_out_skin, layers, painted_skin, skyline
+from samotion.calibration.acts import crossing, entrance, halted
+from samotion.calibration.bodies import (
+    Pose,
+    Skin,
+    camouflaged,
+    cut_out_skin,
+    layers,
+    painted_skin,
+    post_skin,
+    skyline,
+)
 from samotion.calibration.camera import Path, random_camera, still, waves
 from samotion.calibration.layers import Layer, Wobble
 from samotion.calibration.scenery import backdrop, ground, shadow
@@ -35,7 +45,10 @@ class _Stager:
 
     def __init__(self, rng: Rng, spec: SceneSpec, sources: Sources | None) -> None:
         self.rng, self.spec, self.sources = rng, spec, sources
+        # A stream of its own for factors that are off by default: a scene with one is else the scene without.
+        self.apart = rng.spawn(1)[0]
         self.staged = Staged()
+        self.side = round(1.4 * max(spec.height, spec.width))  # of the textures of backdrop and ground
         strength = 0.0 if self.happens("still_camera", "still camera") else spec.camera
         self.camera = random_camera(rng, spec.height, spec.width, spec.frames, strength)
         # Height of the camera above the ground, in world units, None without a ground: such that the ground at
@@ -51,6 +64,13 @@ class _Stager:
             self.staged.factors.add(factor)
         return struck
 
+    def strikes(self, name: str, factor: str) -> bool:
+        """Draw whether something happens that is off by default; note ``factor`` if so."""
+        struck = bool(self.apart.random() < getattr(self.spec, name))
+        if struck:
+            self.staged.factors.add(factor)
+        return struck
+
     def photo(self, height: int, width: int) -> Bytes | None:
         """Return a photographed texture, or None where it is to be drawn."""
         if self.sources is None or not self.happens("photo"):
@@ -61,16 +81,25 @@ class _Stager:
         staged = self.staged
         staged.factors |= {name for name in PHOTOMETRIC if self.happens(name)}
         moving = self._movers()
+        camouflage, occluder = self.strikes("camouflage", "camouflage"), self.strikes("occluder", "occluder")
+        cloth = texture(self.apart, self.side, self.side) if camouflage else None
+        self.crosses = len(moving) > 1 and self.strikes("crosses", "crossing")
+        self.meet = self.apart.uniform(0.35, 0.65) * (self.spec.height - 1)
+        if self.crosses:
+            moving[:2] = [True, True]
         pieces: list[list[Layer]] = []
         skin: Skin | None = None
         for number, moves in enumerate(moving, 1):
             alike = skin is not None and self.happens("look_alike", "look-alike")
             if skin is None or not alike:
                 skin = self._skin()
-            pieces.append(self._object(number, moves, skin))
-        staged.layers += self._background()
+            worn = skin if cloth is None else camouflaged(self.apart, skin, cloth)
+            pieces.append(self._object(number, moves, worn))
+        staged.layers += self._background(cloth)
         for piece in pieces:
             staged.layers += piece
+        if occluder:
+            staged.layers += self._post()
         staged.moving = moving
         if not any(moving):
             staged.factors.add("nothing moves")
@@ -110,13 +139,31 @@ class _Stager:
             pose = Pose(still(*point), still(rng.normal(0, 0.1)), slant, scale)
             return self._build(number, skin, pose, [None] * len(skin.parts), None)
         stays = self.happens("in_place", "in place")
-        path = self._walk(depth, stays).through(point, time)
+        act = self._act(number, depth, skin)
+        path = self._walk(depth, stays).through(point, time)  # drawn in any case: what follows stays the same
+        path = path if act is None else act
         turns = self.happens("spin", "spin") or (stays and len(skin.parts) == 1)
         spin = self._turn() if turns else still(rng.normal(0, 0.1))
-        if number == 1 and self.strength > 0 and self.happens("follow", "follow"):
+        # A camera that follows would undo a script, whose path is made for the camera as it is.
+        follow = None if act else "follow"
+        if number == 1 and self.strength > 0 and self.happens("follow", follow) and act is None:
             self.camera = replace(self.camera, target=path, grip=rng.uniform(0.5, 1))
-        swings = [self._swing(part.swing) for part in skin.parts]
-        return self._build(number, skin, Pose(path, spin, slant, scale), swings, self._wobble(skin))
+        swings, wobble = [self._swing(part.swing) for part in skin.parts], self._wobble(skin)
+        if self.strikes("halts", "halting"):
+            at = self.apart.uniform(1 / 3, 2 / 3) * (spec.frames - 1)
+            path, spin, wobble = halted(path, at), halted(spin, at), None
+            swings = [swing and halted(swing, at) for swing in swings]
+        return self._build(number, skin, Pose(path, spin, slant, scale), swings, wobble)
+
+    def _act(self, number: int, depth: float, skin: Skin) -> Path | None:
+        """Return the path that the script asks of a moving object, None where it walks as it likes."""
+        frames = self.spec.frames
+        if self.crosses and number <= 2:
+            return crossing(self.apart, self.camera, depth, number == 1, self.meet, frames)
+        if self.strikes("enters", "entering"):
+            reach = float(np.hypot(*skin.size)) / 2 / 1.15
+            return entrance(self.apart, self.camera, depth, reach, frames)
+        return None
 
     def _spot(self, height: float, depth: float, time: float) -> "np.ndarray[tuple[int], np.dtype[np.float64]]":
         """Return a world point in view at ``time`` for an object ``height`` world units tall."""
@@ -195,23 +242,34 @@ class _Stager:
         faint = replace(skin, textures=tuple((t * strength).astype(np.uint8) for t in skin.textures))
         return layers(replace(self.camera, mirror=floor), faint, pose, 0, swings, wobble)
 
-    def _background(self) -> list[Layer]:
+    def _background(self, cloth: Bytes | None) -> list[Layer]:
+        """Return what stands behind and under the objects; ``cloth`` covers backdrop and ground, if given."""
         rng, spec, camera = self.rng, self.spec, self.camera
         far = rng.uniform(8, 14)
-        side = round(1.4 * max(spec.height, spec.width))
         yaw, pitch = rng.normal(0, 0.2, 2).clip(-0.4, 0.4) * (self.floor is None)
-        made = [backdrop(camera, far, yaw, pitch, self._surface(side))]
+        made = [backdrop(camera, far, yaw, pitch, self._surface(cloth))]
         if self.floor is not None:
             # A pixel's size on the ground at depth 3, where most of it is seen.
             scale = 3 / camera.focal * rng.uniform(0.9, 1.6)
-            made.append(ground(camera, self.floor, far, rng.uniform(0, 2 * np.pi), scale, self._surface(side)))
+            made.append(ground(camera, self.floor, far, rng.uniform(0, 2 * np.pi), scale, self._surface(cloth)))
         for _ in range(int(rng.integers(spec.scenery[0], spec.scenery[1] + 1))):
             made += self._standing(rng.uniform(4, far - 1))
         return made
 
-    def _surface(self, side: int) -> Bytes:
-        photo = self.photo(side, side)
-        return texture(self.rng, side, side) if photo is None else photo
+    def _surface(self, cloth: Bytes | None) -> Bytes:
+        photo = self.photo(self.side, self.side)
+        drawn = texture(self.rng, self.side, self.side) if photo is None else photo
+        return drawn if cloth is None else cloth
+
+    def _post(self) -> list[Layer]:
+        """Return an unnumbered post from top to bottom of the view, nearer than any object."""
+        rng, spec = self.apart, self.spec
+        depth, time = rng.uniform(1.2, 1.9), rng.uniform(0, spec.frames - 1)
+        width, height = max(24, round(rng.uniform(0.1, 0.2) * spec.width)), round(2.5 * spec.height)
+        at = rng.uniform(0.25, 0.75) * (spec.width - 1), 0.5 * (spec.height - 1)
+        point = self.camera.unproject(*at, depth, time)
+        pose = Pose(still(*point), still(0.0), 0.0, depth / self.camera.focal)
+        return layers(self.camera, post_skin(rng, height, width), pose, 0, [None], None)
 
     def _standing(self, depth: float) -> list[Layer]:
         """Return a large unnumbered thing that stands in the world."""

@@ -188,6 +188,95 @@ def test_a_photometric_factor_changes_colours_and_no_label(factor: str) -> None:
     np.testing.assert_array_equal(struck.disparity, plain.disparity)
 
 
+BY_REQUEST = ("camouflage", "occluder", "enters", "crosses", "halts")
+ACTED = replace(SMALL, frames=12, objects=(2, 2), moving=1.0, nothing_moves=0, camera=0.4).plain()
+
+
+def asked(spec: SceneSpec, *factors: str) -> SceneSpec:
+    certain: dict[str, Any] = dict.fromkeys(factors, 1.0)
+    return replace(spec, **certain)
+
+
+def test_factors_by_request_are_off_by_default_and_named() -> None:
+    assert [getattr(SceneSpec(), name) for name in BY_REQUEST] == [0] * 5
+    names = {"camouflage", "occluder", "crossing", "halting"}
+    assert not names & set().union(*(scene(seed, SMALL).factors for seed in range(8)))
+    assert names <= scene(0, asked(ACTED, *BY_REQUEST)).factors
+    assert "entering" in scene(0, asked(ACTED, "enters")).factors
+
+
+@few
+@given(seeds)
+def test_tracks_are_exact_with_every_factor_by_request(seed: int) -> None:
+    made = scene(seed, asked(ACTED, *BY_REQUEST))
+    query = points(ACTED)
+    xy, visible, owner = made.tracks(query)
+    np.testing.assert_allclose(xy[np.arange(len(query)), query[:, 0].astype(int)], query[:, :0:-1], atol=1e-4)
+    found, spread = at_tracks(made.instance, xy)
+    inner = visible & (spread == 0)
+    assert (found == owner[:, None])[inner].mean() > 0.998
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_camouflage_changes_colours_and_no_label(seed: int) -> None:
+    plain, hidden = scene(seed, ACTED), scene(seed, asked(ACTED, "camouflage"))
+    np.testing.assert_array_equal(plain.instance, hidden.instance)
+    np.testing.assert_array_equal(plain.disparity, hidden.disparity)
+    assert (plain.frames != hidden.frames).mean() > 0.5
+
+
+def test_camouflaged_objects_have_the_colours_behind_them() -> None:
+    def contrast(made: Scene) -> float:
+        """Return the distance of mean colours on and off the objects, in the objects' spread."""
+        on, off = made.frames[made.instance > 0].astype(float), made.frames[made.instance == 0].astype(float)
+        return float(np.abs(on.mean(0) - off.mean(0)).mean() / on.std())
+
+    spec = replace(ACTED, scenery=(0, 0))
+    pairs = [(contrast(scene(s, asked(spec, "camouflage"))), contrast(scene(s, spec))) for s in range(10)]
+    assert np.median([hidden for hidden, _ in pairs]) < 0.6 * np.median([plain for _, plain in pairs])
+
+
+def test_an_occluder_only_hides() -> None:
+    hides = []
+    for seed in range(6):
+        plain, behind = scene(seed, ACTED), scene(seed, asked(ACTED, "occluder"))
+        changed = plain.instance != behind.instance
+        assert (behind.instance[changed] == 0).all()
+        assert (behind.disparity >= plain.disparity - 1e-6).all()
+        hides.append(changed.any())
+    assert np.mean(hides) > 0.5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_who_enters_late_is_first_unseen_and_then_seen(seed: int) -> None:
+    made = scene(seed, replace(asked(ACTED, "enters"), objects=(1, 1), scenery=(0, 0), approach=0))
+    assert not made.instance[: ACTED.frames // 3].any()
+    assert made.instance[-1].any()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_cross_halfway(seed: int) -> None:
+    made = scene(seed, replace(asked(ACTED, "crosses"), frames=13, moving=1e-9, scenery=(0, 0), jointed=0))
+    assert made.moving.tolist() == [True, True]
+    middle = [[np.argwhere(frame == k)[:, 1].mean() for k in (1, 2)] for frame in made.instance[[0, -1]]]
+    assert middle[0][0] < middle[0][1]
+    assert middle[1][0] > middle[1][1]
+    left, right = (np.flatnonzero((made.instance[6] > 0).any(axis=0))[[0, -1]]).tolist()
+    widths = [np.ptp(np.argwhere(made.instance[t] == k)[:, 1]) for t, k in ((0, 1), (-1, 1), (0, 2), (-1, 2))]
+    assert right - left < 2 * max(widths) + 6  # they overlap, or nearly
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_who_halts_has_moved_and_stands_still_then(seed: int) -> None:
+    spec = replace(asked(ACTED, "halts"), frames=24, camera=0.0, objects=(1, 1), speed=2.0)
+    made = scene(seed, spec)
+    xy, _, owner = made.tracks(points(spec, 400))
+    body = xy[owner == 1]
+    assert len(body)
+    assert np.abs(np.diff(body[:, 19:], axis=1)).max() < 0.05
+    assert np.abs(np.diff(body[:, :8], axis=1)).max() > 0.3
+
+
 @given(st.floats(-5, 5), st.floats(0, 30), st.floats(-100, 100), st.floats(-100, 100), st.floats(0, 50))
 def test_a_wobble_is_undone_exactly(strength: float, wave: float, x: float, y: float, time: float) -> None:
     wobble = Wobble((strength, -strength), (wave / 30, wave / 20), (0.3, 0.2), (0.5, 1.0))
