@@ -57,7 +57,7 @@ def write_sheets(folder: Path, sheets: Sequence[tuple[str, float, Bytes]], count
     for kind, chosen in (("best", best), ("worst", worst)):
         for place, (name, _, picture) in enumerate(chosen, 1):
             written.append(folder / f"{kind}-{place}-{name}.png")
-            _save(written[-1], picture)
+            save(written[-1], picture)
     return written
 
 
@@ -95,7 +95,8 @@ def _write(picture: Bytes, text: str, place: tuple[int, int], scale: float) -> N
         cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, colour, thickness, cv2.LINE_AA)
 
 
-def _save(path: Path, picture: Bytes) -> None:
+def save(path: Path, picture: Bytes) -> None:
+    """Write a picture (h, w, 3) as PNG, whole or not at all, making its folder; raises OutputError."""
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
