@@ -60,18 +60,18 @@ def _masks(
     with timer("encoder"):
         network = MaskNetwork(clip, bundle, progress)
     with timer("grouping"):
-        groups = _groups(moving, static, network, settings)
-        if settings.complete_within is not None:
-            radius = settings.complete_within * float(np.hypot(*clip.size))
-            groups = completed(groups, moving.xy, moving.visible, radius)
+        groups = find_groups(moving, static, network, settings)
     with timer("masks"):
         found = segment_objects(groups, moving, static, network, settings, progress)
     with timer("merging"):
         return merge_objects(found)
 
 
-def _groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: Settings) -> list[TrackGroup]:
-    """Return the objects that stage 1 finds, asking ``network`` for one object at a time."""
+def find_groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: Settings) -> list[TrackGroup]:
+    """Return the objects that stage 1 finds, asking ``network`` for one object at a time.
+
+    They are completed by tracks that move beside them where the settings say so.
+    """
 
     def ask(frame: int, click: Float) -> Bool:
         still = static.xy[static.visible[:, frame], frame]
@@ -80,7 +80,11 @@ def _groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: Sett
         answer = network.click(frame, [Prompt(frame, xy, np.arange(len(xy)) < 1)])
         return network.at_frame_size(fill_holes(answer.mask[0]))
 
-    return group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
+    groups = group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
+    if settings.complete_within is None:
+        return groups
+    radius = settings.complete_within * float(np.hypot(*network.size))
+    return completed(groups, moving.xy, moving.visible, radius)
 
 
 _NO_LABELS = MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
