@@ -1,7 +1,9 @@
-"""Weights from their publishers: downloads that resume, and that are never taken for whole when they are not."""
+"""Weights from their publishers: downloads that resume, and that are never taken for whole when they are not.
 
-import contextlib
-import fcntl
+Written on urllib because pooch, which would otherwise do, starts a broken download again from the first byte and
+checks against hashes known beforehand, while these publishers state theirs, if at all, only with the file.
+"""
+
 import hashlib
 import http.client
 import json
@@ -12,11 +14,12 @@ import time
 import urllib.error
 import urllib.request
 from base64 import b64decode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import filelock
 from tqdm import tqdm
 
 from samotion.engines.errors import CheckpointError
@@ -65,6 +68,8 @@ def cache_folder() -> Path:
         return Path(chosen).expanduser()
     if sys.platform == "darwin":
         return Path.home() / "Library/Caches/samotion"
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "samotion" / "Cache"
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samotion"
 
 
@@ -82,10 +87,14 @@ def fetch(url: str, folder: Path, *, stall: float = STALL_SECONDS, pause: float 
     partial = path.with_name(path.name + ".partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with _locked(folder):
-            _persist(url, partial, stall, pause)
-            partial.replace(path)
-            _notes(partial).unlink(missing_ok=True)
+        # No two processes may write the same partial file. The system frees the lock of one that is killed.
+        with filelock.FileLock(folder / ".lock", timeout=0):
+            if not path.is_file():
+                _persist(url, partial, stall, pause)
+                partial.replace(path)
+                _notes(partial).unlink(missing_ok=True)
+    except filelock.Timeout as error:
+        raise CheckpointError(f"{folder}: another process is downloading into it; wait for it") from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written ({error.strerror or error}); free space") from error
     return path
@@ -107,19 +116,6 @@ def _persist(url: str, partial: Path, stall: float, pause: float) -> None:
                     "or download the file yourself and name its folder with --weights"
                 ) from error
             time.sleep(pause * 2**failures)
-
-
-@contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other processes from writing the same partial file."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as error:
-        raise CheckpointError(f"{folder}: another process is downloading into it; wait for it") from error
-    finally:
-        os.close(handle)
 
 
 def _notes(partial: Path) -> Path:

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from samotion.engines.errors import CheckpointError
 from samotion.export import download
@@ -107,7 +108,7 @@ def get(server: Server, folder: Path) -> Path:
 
 
 def leftovers(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir())
+    return sorted(path.name for path in folder.iterdir() if path.name != ".lock")
 
 
 def test_a_whole_file_is_fetched_once(server: Server, tmp_path: Path) -> None:
@@ -244,7 +245,7 @@ def test_no_server_at_all(tmp_path: Path) -> None:
 
 
 def test_two_downloads_of_one_file_do_not_mix(server: Server, tmp_path: Path) -> None:
-    with download._locked(tmp_path), pytest.raises(CheckpointError, match="another process"):
+    with FileLock(tmp_path / ".lock"), pytest.raises(CheckpointError, match="another process"):
         get(server, tmp_path)
 
 
