@@ -16,7 +16,7 @@ BUSIEST = 0.2
 DILATION = np.ones((6, 6), np.uint8)
 DILATIONS = 3
 TOGETHER = 4  # frames that must show two tracks before they count as side by side
-AS_ONE = 0.1  # part of all pairs of tracks of two groups that must move as one
+AS_ONE = 0.03  # part of all pairs of tracks of two groups that must move as one: parts touch along a seam only
 
 Segment = Callable[[int, Float], Bool]
 
