@@ -25,7 +25,8 @@ class VitParams:
     """Sizes of a vision transformer.
 
     width: channels of a token. depth: blocks. heads: of attention. grid: side of the square position table.
-    stride, patch: pixels.
+    stride, patch: pixels. by_head: attend with one head after the other, which holds the scores of one head
+    instead of all, for strides that make many tokens.
     """
 
     width: int
@@ -34,6 +35,7 @@ class VitParams:
     grid: int = 37
     stride: int = 14
     patch: int = 14
+    by_head: bool = False
 
 
 VIT_S = VitParams(384, 12, 6)
@@ -48,20 +50,30 @@ def cubic(distance: Tensor) -> Tensor:
     return torch.where(distance <= 1, near, torch.where(distance < REACH, far, 0.0))
 
 
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Return what queries gather, all of them (B, h, n, d), queries scaled."""
+    return (q @ k.transpose(-2, -1)).softmax(-1) @ v
+
+
 class Attention(nn.Module):
     """Multi-head self-attention over (B, n, C)."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, params: VitParams) -> None:
         super().__init__()
-        self.heads = heads
+        width = params.width
+        self.heads, self.by_head = params.heads, params.by_head
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return what every token gathers, (B, n, C)."""
         q, k, v = rearrange(self.qkv(x), "b n (three h d) -> three b h n d", three=3, h=self.heads).unbind(0)
-        weights = (q * q.shape[-1] ** -0.5 @ k.transpose(-2, -1)).softmax(-1)
-        return self.proj(rearrange(weights @ v, "b h n d -> b n (h d)"))  # type: ignore[no-any-return]
+        q = q * q.shape[-1] ** -0.5
+        if self.by_head:
+            found = torch.cat([attend(*head) for head in zip(*(x.split(1, 1) for x in (q, k, v)), strict=True)], 1)
+        else:
+            found = attend(q, k, v)
+        return self.proj(rearrange(found, "b h n d -> b n (h d)"))  # type: ignore[no-any-return]
 
     def keys(self, x: Tensor) -> Tensor:
         """Return the keys alone, (B, n, C) with channel = d · heads + head, the order as trained."""
@@ -99,10 +111,11 @@ class LayerScale(nn.Module):
 class Block(nn.Module):
     """Pre-norm transformer block."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, params: VitParams) -> None:
         super().__init__()
+        width = params.width
         self.norm1 = nn.LayerNorm(width, eps=1e-6)
-        self.attn = Attention(width, heads)
+        self.attn = Attention(params)
         self.ls1 = LayerScale(width)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
         self.mlp = Mlp(width)
@@ -136,7 +149,7 @@ class VisionTransformer(nn.Module):
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + params.grid**2, params.width))
         self.mask_token = nn.Parameter(torch.zeros(1, params.width))
         self.patch_embed = PatchEmbed(params)
-        self.blocks = nn.ModuleList(Block(params.width, params.heads) for _ in range(params.depth))
+        self.blocks = nn.ModuleList(Block(params) for _ in range(params.depth))
         self.norm = nn.LayerNorm(params.width, eps=1e-6)
         nn.init.trunc_normal_(self.pos_embed, std=0.02)
 

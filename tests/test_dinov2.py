@@ -3,6 +3,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from tests.parity_fixtures import images
@@ -62,7 +63,7 @@ def test_a_grid_of_the_tables_size_takes_it_as_it_is() -> None:
         torch.testing.assert_close(model.positions(places, places).flatten(0, 1), model.pos_embed[0, 1:])
 
 
-@pytest.mark.parametrize("params", [TINY, replace(TINY, stride=7), NANO])
+@pytest.mark.parametrize("params", [TINY, replace(TINY, stride=7, by_head=True), NANO])
 def test_graph_at_other_sizes(params: VitParams, tmp_path: Path) -> None:
     (spec,) = graphs(filled(params))
     entry = export(spec, tmp_path)
@@ -70,7 +71,19 @@ def test_graph_at_other_sizes(params: VitParams, tmp_path: Path) -> None:
     assert entry.inputs[0].shape == ("B", 3, "h", "w")
 
 
+def test_head_by_head_is_the_same_and_never_holds_the_scores_of_all(tmp_path: Path) -> None:
+    image, apart = example(TINY, 4, 6, 1), replace(TINY, by_head=True)
+    torch.testing.assert_close(filled(apart).keys(image["image"]), filled(TINY).keys(image["image"]))
+    (spec,) = graphs(filled(apart))
+    export(spec, tmp_path, compare=False)
+    model = onnx.load(tmp_path / "semantics.onnx")
+    scores = {output for node in model.graph.node if node.op_type == "Softmax" for output in node.output}
+    shapes = [value.type.tensor_type.shape.dim for value in model.graph.value_info if value.name in scores]
+    assert [shape[1].dim_value for shape in shapes] == [1] * TINY.heads * (TINY.depth - 1)
+
+
 def test_stride_seven_doubles_the_grid() -> None:
     keys = filled(replace(TINY, stride=7)).keys(example(TINY, 4, 6, 1)["image"])
     assert keys.shape == (1, 7, 11, 12)
     assert VIT_B.stride == 14
+    assert OFFICIAL.by_head
