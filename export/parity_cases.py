@@ -1,71 +1,33 @@
 """The kinds of parity case: how each published network's answers are asked of our graphs.
 
 A case is a file of arrays that a published network gave on weights and images that a rule regenerates
-(``random_state`` of weights.py, ``images`` here). Sizes follow from the arrays, so other sizes are the same kinds.
+(``random_state`` of weights.py, ``images`` of parity_parts.py). Sizes follow from the arrays, so other sizes are
+the same kinds.
 """
 
 import re
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
+from samotion.engines.errors import InputError
 from samotion.export import depth_anything, dinov2, motion, tapir, vit
 from samotion.export.graph import GraphSpec
+from samotion.export.parity_parts import Arrays, Part, Run, images, taken
+from samotion.export.parity_sam2 import sam2
 from samotion.export.presets import DEPTHS
-from samotion.export.sam2.graphs import graphs as sam2_graphs
-from samotion.export.sam2.model import Sam2
 from samotion.export.sam2.params import OFFICIAL as SAM2_SIZES
-from samotion.export.sam2.tracking import Answer, Bank
 from samotion.export.tapir.graphs import TrackHead
 
-Array = NDArray[Any]
-Arrays = Mapping[str, Array]
-Run = Callable[..., Arrays]
-
-CLICKS = ((400.0, 520.0), (610.0, 300.0))
 PATCH = 14
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some of a case's arrays and the network that answers them.
-
-    build: makes the network. graphs: cuts it. answer(run, seed, size): gives the arrays, where
-    run(graph, **inputs) runs a graph and size is one of ``sizes``, the image sizes that the arrays leave open.
-    """
-
-    build: Callable[[], nn.Module]
-    graphs: Callable[[Any], list[GraphSpec]]
-    answer: Callable[[Run, int, Any], Arrays]
-    sizes: Sequence[Any] = (None,)
-
-
-def images(name: str, frames: int, size: tuple[int, int], seed: int) -> NDArray[np.float32]:
-    """Return the images (frames, 3, *size) of the cases: a coarse pattern that drifts 4 pixels a frame."""
-    height, width = size
-    rng = np.random.Generator(np.random.Philox(key=[zlib.crc32(name.encode()), seed]))
-    coarse = rng.standard_normal((3, height // 8 + 4 + frames, width // 8 + 4 + frames))
-    wide = coarse.repeat(8, axis=1).repeat(8, axis=2)
-    out = np.stack([wide[:, 4 * t : 4 * t + height, 4 * t : 4 * t + width] for t in range(frames)])
-    out = out + 0.1 * rng.standard_normal(out.shape)
-    return np.clip(out, -2.0, 2.0).astype(np.float32)
-
-
-def parts(name: str, case: Arrays) -> list[Part]:
-    """Return the parts of a case, or nothing if no network is called ``name`` or the start of it."""
-    known = [stem for stem in KINDS if name.startswith(stem)]
-    return KINDS[max(known, key=len)](case) if known else []
-
-
-def network(name: str) -> str | None:
-    """Return the name of the network that a case is of, the longest that its own begins with."""
-    return max((stem for stem in KINDS if name.startswith(stem)), key=len, default=None)
+def kind(name: str, among: Iterable[str]) -> str | None:
+    """Return which of the names ``among`` a case's name is, or begins with: the longest."""
+    return max((stem for stem in among if name.startswith(stem)), key=len, default=None)
 
 
 class _UnrefinedHead(TrackHead):
@@ -86,7 +48,14 @@ def _tapir_graphs(model: tapir.Tapir) -> list[GraphSpec]:
 
 
 def _tapir(case: Arrays) -> list[Part]:
-    side, frames, points = tapir.OFFICIAL.resolution, case["tracks"].shape[1], case["queries"]
+    side = tapir.OFFICIAL.resolution
+    points = taken(case, queries=("N", 3), tracks=("N", "T", 2))["queries"]
+    frames = case["tracks"].shape[1]
+    own = points[:, 0]
+    if not ((own >= 0) & (own < frames) & (own == np.floor(own))).all():
+        raise InputError(
+            f"array queries asks at times {own.min():g} to {own.max():g}, expected whole ones < {frames}"
+        )
 
     def answer(run: Run, seed: int, _: Any) -> Arrays:
         grids = run("track_features", frames=images("bootstapir/video", frames, (side, side), seed) / 2)
@@ -105,6 +74,8 @@ def _tapir(case: Arrays) -> list[Part]:
 
 
 def _depth(letter: str, case: Arrays) -> list[Part]:
+    taken(case, disparity=("B", "h", "w"))
+
     def answer(run: Run, seed: int, size: Any) -> Arrays:
         image = images("depth_anything/image", len(case["disparity"]), size, seed)
         return {"disparity": run("depth", image=image)["disparity"][:, ::3, ::3]}
@@ -120,12 +91,15 @@ def _semantics(case: Arrays) -> list[Part]:
         def answer(run: Run, seed: int, size: Any) -> Arrays:
             return {name: run("semantics", image=images("dinov2/image", 1, size, seed))["keys"][0, ::2, ::2]}
 
+        taken(case, **{name: ("h", "w", vit.VIT_B.width)})
         heights, widths = (tuple(_sides(n, stride)) for n in case[name].shape[:2])
-        params = replace(vit.VIT_B, stride=stride)
+        params = vit.VIT_B if stride == vit.VIT_B.stride else replace(dinov2.OFFICIAL, stride=stride)
         sizes = [(h, w) for h in heights for w in widths]
         return Part(lambda: vit.VisionTransformer(params), dinov2.graphs, answer, sizes)
 
-    found = [(name, re.fullmatch(r"keys_stride(\d+)", name)) for name in case]
+    found = [(name, re.fullmatch(r"keys_stride(0*[1-9]\d?)", name)) for name in case]
+    if not any(match for _, match in found):
+        raise InputError("array keys_stride7, or of another stride, is missing")
     return [part(name, int(match[1])) for name, match in found if match]
 
 
@@ -161,13 +135,23 @@ def _motion_graphs(model: motion.MotionNetwork) -> list[GraphSpec]:
 
 
 def _motion(case: Arrays) -> list[Part]:
+    track = (1, 1, "N", "T")
+    given = taken(
+        case,
+        traj=(1, 2, "N", "T"),
+        hidden=track,
+        depth=(1, 1, "H", "W", "T"),
+        visibility=track,
+        confidence=track,
+        dino=(1, motion.OFFICIAL.semantics, "N", 1),
+    )
     inputs = {
-        "xy": case["traj"][0].transpose(1, 2, 0),
-        "visible": ~case["hidden"][0, 0],
-        "visibility": case["visibility"][0, 0],
-        "confidence": case["confidence"][0, 0],
-        "disparity": case["depth"][0, 0].transpose(2, 0, 1),
-        "semantics": case["dino"][0, :, :, 0].T,
+        "xy": given["traj"][0].transpose(1, 2, 0),
+        "visible": given["hidden"][0, 0] < 0.5,
+        "visibility": given["visibility"][0, 0],
+        "confidence": given["confidence"][0, 0],
+        "disparity": given["depth"][0, 0].transpose(2, 0, 1),
+        "semantics": given["dino"][0, :, :, 0].T,
     }
 
     def answer(run: Run, *_: Any) -> Arrays:
@@ -181,71 +165,8 @@ def _motion(case: Arrays) -> list[Part]:
     return [Part(lambda: motion.MotionNetwork(motion.OFFICIAL), _motion_graphs, answer)]
 
 
-def _sam2(stem: str, case: Arrays) -> list[Part]:
-    # Every second row of a mask with 4 cells for each 16 pixels.
-    params = replace(SAM2_SIZES[stem], image_size=8 * len(case["low_res_logits_0"]))
-    frames = sum(name.startswith("low_res_logits_") for name in case)
-
-    def answer(run: Run, seed: int, _: Any) -> Arrays:
-        video = images("sam2/video", frames, (params.image_size, params.image_size), seed)
-        encoded = [run("mask_encoder", image=video[t : t + 1]) for t in range(frames)]
-        bank = Bank(frames, params)
-        bank.clicked[0] = _answer(run, encoded[0], CLICKS)
-        for t in range(1, frames):
-            slots = bank.slots(t)._asdict()
-            given = {name: value.numpy() for name, value in slots.items()}
-            read = run("memory_attention", features=encoded[t]["features"], **given)["conditioned"]
-            bank.tracked[t] = _answer(run, {**encoded[t], "conditioned": read}, ())
-        found = {
-            "fpn0": encoded[0]["high_0"][0, :, ::16, ::16],
-            "fpn1": encoded[0]["high_1"][0, ::4, ::8, ::8],
-            "fpn2": encoded[0]["features"][0, ::4, ::4, ::4],
-        }
-        for t, entry in (bank.clicked | bank.tracked).items():
-            found |= {f"{name}_{t}": value for name, value in _shown(entry).items()}
-        again = _answer(run, encoded[0], CLICKS[:1])
-        return found | {f"click_{name}": value for name, value in _shown(again).items()}
-
-    return [Part(lambda: Sam2(params), sam2_graphs, answer)]
-
-
-def _answer(run: Run, encoded: Arrays, clicks: Sequence[tuple[float, float]]) -> Answer:
-    """Decode and remember one object on one frame: clicked, or tracked on ``encoded``'s conditioned features."""
-    side = 4 * encoded["features"].shape[-1]
-    found = run(
-        "mask_decoder",
-        features=encoded.get("conditioned", encoded["features"]),
-        high_0=encoded["high_0"],
-        high_1=encoded["high_1"],
-        points=np.array([clicks or [(0, 0)]], np.float32),
-        labels=np.array([[1] * len(clicks) or [-1]], np.int64),
-        mask_prompt=np.zeros((1, 1, side, side), np.float32),
-        has_mask_prompt=np.zeros(1, np.bool_),
-        memoryless=np.array([bool(clicks)]),
-    )
-    # Holes stay: the published code leaves them, too, where its CUDA kernel is missing.
-    memory = run(
-        "memory_encoder",
-        features=encoded["features"],
-        mask=found["mask"],
-        clicked=np.array([bool(clicks)]),
-        object_score=found["object_score"],
-    )["memory"]
-    return Answer(*map(torch.from_numpy, (found["mask"], found["object_score"], found["pointer"], memory)))
-
-
-def _shown(entry: Answer) -> Arrays:
-    """Return what a case keeps of an answer."""
-    return {
-        "low_res_logits": entry.mask[0, ::2, ::2].numpy(),
-        "obj_ptr": entry.pointer[0].numpy(),
-        "object_score": entry.object_score.numpy(),
-        "memory": entry.memory[0, ::4, ::4, ::4].numpy(),
-    }
-
-
 def _sam2_of(stem: str) -> Callable[[Arrays], list[Part]]:
-    return lambda case: _sam2(stem, case)
+    return lambda case: sam2(stem, case)
 
 
 def _depth_of(letter: str) -> Callable[[Arrays], list[Part]]:

@@ -1,0 +1,92 @@
+"""The parity case of SAM2: one object clicked on frame 0 and tracked, any size and number of frames."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from samotion.engines.errors import InputError
+from samotion.export.parity_parts import Arrays, Part, Run, images, taken
+from samotion.export.sam2.graphs import graphs
+from samotion.export.sam2.model import Sam2
+from samotion.export.sam2.params import OFFICIAL
+from samotion.export.sam2.tracking import Answer, Bank
+
+CLICKS = ((400.0, 520.0), (610.0, 300.0))
+# A case keeps every second row of a mask, which has 4 cells for each 16 pixels; the trunk's coarsest cell is 32.
+PIXELS_A_ROW = 8
+COARSEST = 32
+
+
+def sam2(stem: str, case: Arrays) -> list[Part]:
+    """Return the one part of a case of the official size ``stem``; raises InputError as ``taken``."""
+    rows = len(taken(case, low_res_logits_0=("S", "S"))["low_res_logits_0"])
+    if PIXELS_A_ROW * rows % COARSEST:
+        raise InputError(f"array low_res_logits_0 has {rows} rows, expected a multiple of {COARSEST // PIXELS_A_ROW}")
+    params = replace(OFFICIAL[stem], image_size=PIXELS_A_ROW * rows)
+    frames = _frames(case)
+
+    def answer(run: Run, seed: int, _: object) -> Arrays:
+        video = images("sam2/video", frames, (params.image_size, params.image_size), seed)
+        encoded = [run("mask_encoder", image=video[t : t + 1]) for t in range(frames)]
+        bank = Bank(frames, params)
+        bank.clicked[0] = _answer(run, encoded[0], CLICKS)
+        for t in range(1, frames):
+            slots = bank.slots(t)._asdict()
+            given = {name: value.numpy() for name, value in slots.items()}
+            read = run("memory_attention", features=encoded[t]["features"], **given)["conditioned"]
+            bank.tracked[t] = _answer(run, {**encoded[t], "conditioned": read}, ())
+        found = {
+            "fpn0": encoded[0]["high_0"][0, :, ::16, ::16],
+            "fpn1": encoded[0]["high_1"][0, ::4, ::8, ::8],
+            "fpn2": encoded[0]["features"][0, ::4, ::4, ::4],
+        }
+        for t, entry in (bank.clicked | bank.tracked).items():
+            found |= {f"{name}_{t}": value for name, value in _shown(entry).items()}
+        again = _answer(run, encoded[0], CLICKS[:1])
+        return found | {f"click_{name}": value for name, value in _shown(again).items()}
+
+    return [Part(lambda: Sam2(params), graphs, answer)]
+
+
+def _frames(case: Arrays) -> int:
+    """Return how many frames the arrays speak of: one more than the highest number that a name ends in."""
+    ends = (re.fullmatch(r"(?:low_res_logits|obj_ptr|object_score|memory)_(\d{1,6})", name) for name in case)
+    return 1 + max(int(end[1]) for end in ends if end)
+
+
+def _answer(run: Run, encoded: Arrays, clicks: Sequence[tuple[float, float]]) -> Answer:
+    """Decode and remember one object on one frame: clicked, or tracked on ``encoded``'s conditioned features."""
+    side = 4 * encoded["features"].shape[-1]
+    found = run(
+        "mask_decoder",
+        features=encoded.get("conditioned", encoded["features"]),
+        high_0=encoded["high_0"],
+        high_1=encoded["high_1"],
+        points=np.array([clicks or [(0, 0)]], np.float32),
+        labels=np.array([[1] * len(clicks) or [-1]], np.int64),
+        mask_prompt=np.zeros((1, 1, side, side), np.float32),
+        has_mask_prompt=np.zeros(1, np.bool_),
+        memoryless=np.array([bool(clicks)]),
+    )
+    # Holes stay: the published code leaves them, too, where its CUDA kernel is missing.
+    memory = run(
+        "memory_encoder",
+        features=encoded["features"],
+        mask=found["mask"],
+        clicked=np.array([bool(clicks)]),
+        object_score=found["object_score"],
+    )["memory"]
+    return Answer(*map(torch.from_numpy, (found["mask"], found["object_score"], found["pointer"], memory)))
+
+
+def _shown(entry: Answer) -> Arrays:
+    """Return what a case keeps of an answer."""
+    return {
+        "low_res_logits": entry.mask[0, ::2, ::2].numpy(),
+        "obj_ptr": entry.pointer[0].numpy(),
+        "object_score": entry.object_score.numpy(),
+        "memory": entry.memory[0, ::4, ::4, ::4].numpy(),
+    }
