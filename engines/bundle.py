@@ -1,15 +1,19 @@
 """A bundle of engines: the networks of one preset, verified and loaded on first use."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from samotion.engines.engine import Engine
+from samotion.engines.lanes import Lanes, lanes_for, usable_cores
 from samotion.engines.manifest import Manifest, read, verify
 from samotion.engines.onnx_runtime import OnnxEngine, require
 
 EMBEDDED = Path(__file__).parent / "nano"
+
+Part = TypeVar("Part")
+Answer = TypeVar("Answer")
 
 
 class Bundle:
@@ -20,13 +24,17 @@ class Bundle:
         self.manifest = manifest
         self.provider = provider
         self._threads = threads
-        self._engines: dict[str, Engine] = {}
+        self._engines: dict[tuple[str, int], Engine] = {}
+        cores = threads or usable_cores()
+        # A GPU is one device: runs side by side would only share it.
+        self._lanes = Lanes(lanes_for(cores) if provider == "cpu" else 1)
+        self._share = threads if self._lanes.count == 1 else cores // self._lanes.count
 
     @classmethod
     def load(cls, path: Path | None = None, provider: str = "cpu", threads: int = 0) -> Self:
         """Return the bundle in ``path`` (None: the shipped nano), every file checked against its hash.
 
-        provider: "cpu" or "cuda". threads: of one engine; 0 takes every core. Raises BundleError for a
+        provider: "cpu" or "cuda". threads: CPU threads in all; 0 takes every core. Raises BundleError for a
         missing or damaged bundle, EngineError for a provider that is unknown or not there.
         """
         require(provider)
@@ -52,16 +60,33 @@ class Bundle:
         return self.manifest.settings
 
     def engine(self, graph: str) -> Engine:
-        """Return the engine of one graph, loading it on first use."""
-        if graph not in self._engines:
+        """Return the engine of one graph with all threads, for runs one after the other; loaded on first use."""
+        return self._loaded(graph, self._threads)
+
+    def lane(self, graph: str) -> Engine:
+        """Return the engine of one graph with a lane's share of the threads, for what ``spread`` calls."""
+        return self._loaded(graph, self._share)
+
+    def spread(self, work: Callable[[Part], Answer], parts: Iterable[Part]) -> Iterator[Answer]:
+        """Yield ``work(part)`` of every part in order, several parts at the same time (see Lanes.spread)."""
+        return self._lanes.spread(work, parts)
+
+    @property
+    def lanes(self) -> int:
+        """How many parts ``spread`` works on at the same time."""
+        return self._lanes.count
+
+    def _loaded(self, graph: str, threads: int) -> Engine:
+        if (graph, threads) not in self._engines:
             entry = self.manifest.graphs[graph]
-            self._engines[graph] = OnnxEngine(
-                self.folder / entry.file, entry.inputs, entry.outputs, self.provider, self._threads
+            self._engines[graph, threads] = OnnxEngine(
+                self.folder / entry.file, entry.inputs, entry.outputs, self.provider, threads
             )
-        return self._engines[graph]
+        return self._engines[graph, threads]
 
     def close(self) -> None:
-        """Free every engine."""
+        """Free every engine and end the lanes."""
+        self._lanes.close()
         for engine in self._engines.values():
             engine.close()
         self._engines.clear()

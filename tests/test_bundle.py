@@ -139,3 +139,13 @@ def test_shipped_bundle_is_whole_and_small() -> None:
     with Bundle.load() as bundle:
         assert bundle.name == "nano"
     assert sum(path.stat().st_size for path in EMBEDDED.rglob("*") if path.is_file()) <= 25e6
+
+
+@pytest.mark.parametrize(("threads", "lanes"), [(1, 1), (2, 2), (8, 4)])
+def test_lanes_share_the_threads(folder: Path, threads: int, lanes: int) -> None:
+    with Bundle.load(folder, threads=threads) as bundle:
+        assert bundle.lanes == lanes
+        assert (bundle.lane("depth") is bundle.engine("depth")) == (lanes == 1)
+        engine, x = bundle.lane("depth"), np.arange(2, dtype=np.float32)[None]
+        found = [answer["y"][0, 1] for answer in bundle.spread(lambda k: engine(x=k * x), map(np.float32, range(9)))]
+    assert found == [2 * k for k in range(9)]
