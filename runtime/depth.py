@@ -5,25 +5,28 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import DepthInput
-from samotion.runtime.preprocess import batches, normalised, resized
+from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, normalised, resized
 from samotion.runtime.progress import Progress
 from samotion.runtime.values import Clip, Disparity, Float
-
-FRAMES_A_BATCH = 4
 
 
 def estimate(clip: Clip, bundle: Bundle, progress: Progress) -> Disparity:
     """Return the clip's disparity at frame size, scaled to [0, 1] in each frame (0 where a frame is flat)."""
     height, width = clip.size
     inner = network_size(clip.size, bundle.manifest.depth)
-    engine = bundle.engine("depth")
+    engine = bundle.lane("depth")
     values = np.empty((len(clip.frames), height, width), np.float32)
+
+    def fill(part: slice) -> int:
+        image = normalised(resized(clip.frames[part], *inner, cv2.INTER_CUBIC))
+        for found, own in zip(engine(image=image)["disparity"], values[part], strict=True):
+            cv2.resize(found, (width, height), dst=own, interpolation=cv2.INTER_CUBIC)
+            _make_unit(own)
+        return len(image)
+
     with progress.stage("depth", len(clip.frames)) as stage:
-        for part in batches(len(clip.frames), FRAMES_A_BATCH):
-            image = normalised(resized(clip.frames[part], *inner, cv2.INTER_CUBIC))
-            for index, found in zip(range(part.start, part.stop), engine(image=image)["disparity"], strict=True):
-                values[index] = _unit(cv2.resize(found, (width, height), interpolation=cv2.INTER_CUBIC))
-            stage.advance(len(image))
+        for count in bundle.spread(fill, batches(len(clip.frames), FRAMES_A_BATCH)):
+            stage.advance(count)
     return Disparity(values)
 
 
@@ -34,9 +37,11 @@ def network_size(frame: tuple[int, int], wanted: DepthInput) -> tuple[int, int]:
     return height, width
 
 
-def _unit(disparity: Float) -> Float:
-    """Return ``disparity`` with its least value at 0 and its greatest at 1."""
+def _make_unit(disparity: Float) -> None:
+    """Scale ``disparity`` in place so that its least value is 0 and its greatest 1."""
     low, high = float(disparity.min()), float(disparity.max())
     if high - low <= np.finfo(np.float32).eps:
-        return np.zeros_like(disparity)
-    return ((disparity - low) / (high - low)).astype(np.float32)
+        disparity[:] = 0
+        return
+    disparity -= low
+    disparity /= high - low

@@ -7,23 +7,26 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import SemanticsInput
 from samotion.runtime.preprocess import normalised, resized
 from samotion.runtime.progress import Progress
-from samotion.runtime.values import Clip, Features, Float, Tracks
+from samotion.runtime.values import Clip, Features, Float, Int, Tracks
 
 
 def describe(clip: Clip, tracks: Tracks, bundle: Bundle, progress: Progress) -> Features:
     """Return one feature a track: the cell of its query frame's grid that its query point falls into."""
     height, width = network_size(clip.size, bundle.manifest.semantics)
-    engine = bundle.engine("semantics")
+    engine = bundle.lane("semantics")
     asked = np.unique(tracks.query_frame)
     values: Float | None = None
+
+    def cells(frame: int) -> tuple[Int, Float]:
+        image = normalised(resized(clip.frames[frame : frame + 1], height, width, cv2.INTER_LINEAR))
+        own = np.flatnonzero(tracks.query_frame == frame)
+        return own, _cells(engine(image=image)["keys"][0], tracks.xy[own, frame], clip.size)
+
     with progress.stage("features", len(asked)) as stage:
-        for frame in asked:
-            image = normalised(resized(clip.frames[frame : frame + 1], height, width, cv2.INTER_LINEAR))
-            grid = engine(image=image)["keys"][0]
-            own = np.flatnonzero(tracks.query_frame == frame)
+        for own, found in bundle.spread(cells, asked.tolist()):
             if values is None:
-                values = np.empty((len(tracks.xy), grid.shape[-1]), np.float32)
-            values[own] = _cells(grid, tracks.xy[own, frame], clip.size)
+                values = np.empty((len(tracks.xy), found.shape[-1]), np.float32)
+            values[own] = found
             stage.advance()
     return Features(np.zeros((0, 1), np.float32) if values is None else values)
 

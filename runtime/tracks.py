@@ -1,18 +1,16 @@
 """Long-range point tracks (BootsTAPIR): sample the queries, then follow only those."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import cv2
 import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.filtering import filter_tracks
-from samotion.runtime.preprocess import batches, resized
+from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, resized, signed
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bytes, Clip, Float, Int, Tracks
-
-FRAMES_A_BATCH = 4
 
 
 def track(clip: Clip, bundle: Bundle, settings: Settings, progress: Progress) -> Tracks:
@@ -69,14 +67,16 @@ def _corner_scale(frame: tuple[int, int], size: int) -> Float:
 
 def _feature_grids(frames: Bytes, bundle: Bundle, size: int, advance: Callable[[int], None]) -> tuple[Float, Float]:
     """Return the low and high resolution grids of every frame, computed once for all points."""
-    engine = bundle.engine("track_features")
+    engine = bundle.lane("track_features")
+
+    def grids_of(part: slice) -> tuple[Float, Float]:
+        answer = engine(frames=signed(resized(frames[part], size, size, cv2.INTER_AREA)))
+        return answer["low"], answer["high"]
+
     grids: list[tuple[Float, Float]] = []
-    for part in batches(len(frames), FRAMES_A_BATCH):
-        small = resized(frames[part], size, size, cv2.INTER_AREA)
-        scaled = small.astype(np.float32).transpose(0, 3, 1, 2) / np.float32(127.5) - np.float32(1)
-        answer = engine(frames=scaled)
-        grids.append((answer["low"], answer["high"]))
-        advance(len(small))
+    for low, high in bundle.spread(grids_of, batches(len(frames), FRAMES_A_BATCH)):
+        grids.append((low, high))
+        advance(len(low))
     return np.concatenate([low for low, _ in grids]), np.concatenate([high for _, high in grids])
 
 
@@ -84,12 +84,16 @@ def _follow(
     points: Float, low: Float, high: Float, bundle: Bundle, chunk: int, advance: Callable[[int], None]
 ) -> tuple[Float, Float, Float]:
     """Return xy (N, T, 2) in pixels of the tracker's input, occlusion and expected-distance logits (N, T)."""
-    queries, head = bundle.engine("track_queries"), bundle.engine("track_head")
-    answers = []
-    for part in batches(len(points), chunk):
+    queries, head = bundle.lane("track_queries"), bundle.lane("track_head")
+
+    def answer_of(part: slice) -> Mapping[str, Float]:
         asked = queries(low=low, high=high, points=points[part])
-        answers.append(head(low=low, high=high, points=points[part], **asked))
-        advance(part.stop - part.start)
+        return head(low=low, high=high, points=points[part], **asked)
+
+    answers = []
+    for answer in bundle.spread(answer_of, batches(len(points), chunk)):
+        answers.append(answer)
+        advance(len(answer["xy"]))
     xy, occlusion, distance = (
         np.concatenate([answer[name] for answer in answers]) for name in ("xy", "occlusion", "expected_distance")
     )

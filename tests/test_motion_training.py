@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -135,6 +135,11 @@ class StandIn:
             return {"keys": np.zeros((1, 2, 2, 8), np.float32)}
 
         return answer
+
+    lane = engine
+
+    def spread(self, work: Callable[[Any], Any], parts: Iterable[Any]) -> Iterable[Any]:
+        return map(work, parts)
 
 
 def test_real_clips_become_samples_once(tmp_path: Path) -> None:
