@@ -1,16 +1,19 @@
 """Stage 2: prompt SAM2 with each object's tracks and carry the masks through the clip, all objects together."""
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from samotion.runtime.memory import MemoryBank
+from samotion.runtime.memory import Memory, MemoryBank, Unread
+from samotion.runtime.preprocess import batches
 from samotion.runtime.progress import Progress, Stage
 from samotion.runtime.prompts import corrective_points, promptable, prompts_for
 from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Float, ObjectMasks, Prompt, TrackGroup, Tracks
+
+# Prompts that go through the mask decoder at once: beyond eight a prompt costs no less.
+PROMPTS_A_BATCH = 8
 
 
 @dataclass
@@ -69,33 +72,45 @@ def _object(group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settin
 
 def _click(objects: list[_Object], network: MaskNetwork, settings: Settings, stage: Stage) -> None:
     """Answer every prompt, correct the answers that miss the object's points, and remember them."""
-    asked: dict[int, list[_Object]] = defaultdict(list)
-    for item in objects:
-        for frame in item.prompts:
-            asked[frame].append(item)
-    for frame, chosen in sorted(asked.items()):
-        answer = _filled(network.click(frame, [item.prompts[frame] for item in chosen]))
+    asked = [(item, frame) for item in objects for frame in item.prompts]
+    asked.sort(key=lambda pair: pair[1])  # so that neighbours share a frame's features
+
+    def answered(part: slice) -> list[tuple[_Object, int, Memory]]:
+        pairs = asked[part]
+        answer = _filled(network.clicks([item.prompts[frame] for item, frame in pairs]))
         if settings.clicks == 1:  # several clicks have spoken for the whole object already
-            _correct(answer, chosen, frame, network)
-        memories = network.remember(frame, answer, clicked=True)
-        for item, mask, memory in zip(chosen, answer.mask, memories, strict=True):
-            item.masks[frame] = network.at_frame_size(mask)
+            _correct(answer, pairs, network)
+        for k, (item, frame) in enumerate(pairs):
+            item.masks[frame] = network.at_frame_size(answer.mask[k])
+        return [(item, frame, _unread(network, frame, answer, k)) for k, (item, frame) in enumerate(pairs)]
+
+    for done in network.spread(answered, batches(len(asked), PROMPTS_A_BATCH)):
+        for item, frame, memory in done:
             item.bank.clicked[frame] = memory
-        stage.advance(len(chosen))
+        stage.advance(len(done))
 
 
-def _correct(answer: Answer, objects: list[_Object], frame: int, network: MaskNetwork) -> None:
+def _unread(network: MaskNetwork, frame: int, answer: Answer, k: int) -> Memory:
+    """Return the memory of answer ``k``, to be encoded when it is read."""
+    own = answer.of(slice(k, k + 1))
+    return Unread(lambda: network.remember(frame, own, clicked=True)[0].spatial, own.pointer[0])
+
+
+def _correct(answer: Answer, pairs: list[tuple[_Object, int]], network: MaskNetwork) -> None:
     """Ask again, and replace in ``answer``, where an object's mask misses too many of its points."""
-    for k, item in enumerate(objects):
+    again: dict[int, Prompt] = {}
+    for k, (item, frame) in enumerate(pairs):
         points = item.points[item.shown[:, frame], frame]
         further = corrective_points(points, network.at_frame_size(answer.mask[k]))
-        if further is None:
-            continue
-        # As SAM2 refines: the clicks so far replaced by the new ones, on top of the first answer's logits.
-        again = Prompt(frame, further, np.ones(len(further), np.bool_))
-        second = _filled(network.click(frame, [again], previous=answer.mask[k : k + 1]))
-        for kept, new in zip(_fields(answer), _fields(second), strict=True):
-            kept[k] = new[0]
+        if further is not None:
+            again[k] = Prompt(frame, further, np.ones(len(further), np.bool_))
+    if not again:
+        return
+    # As SAM2 refines: the clicks so far replaced by the new ones, on top of the first answer's logits.
+    chosen = list(again)
+    second = _filled(network.clicks(list(again.values()), previous=answer.mask[chosen]))
+    for kept, new in zip(_fields(answer), _fields(second), strict=True):
+        kept[chosen] = new
 
 
 def _filled(answer: Answer) -> Answer:
@@ -120,12 +135,17 @@ def _propagate(objects: list[_Object], network: MaskNetwork, stage: Stage) -> No
 def _track(objects: list[_Object], frame: int, reverse: bool, network: MaskNetwork, stage: Stage) -> None:
     """Find those of ``objects`` that were not clicked on ``frame`` there, from their memories."""
     waiting = [item for item in objects if frame not in item.prompts]
-    if waiting:
-        banks = [item.bank for item in waiting]
-        answer = network.track(frame, banks, reverse)
-        for k, (item, memory) in enumerate(zip(waiting, network.remember(frame, answer, clicked=False), strict=True)):
-            item.masks[frame] = network.at_frame_size(fill_holes(answer.mask[k]))
+
+    def tracked(part: slice) -> None:
+        answer = network.track(frame, [item.bank for item in waiting[part]], reverse)
+        memories = network.remember(frame, answer, clicked=False)
+        for item, mask, memory in zip(waiting[part], answer.mask, memories, strict=True):
+            item.masks[frame] = network.at_frame_size(fill_holes(mask))
             item.bank.tracked[frame] = memory
+
+    if waiting:
+        for _ in network.spread(tracked, network.shares([item.bank for item in waiting])):
+            pass
     reach = max(network.limits.memory_frames, network.limits.pointers)
     for item in objects:
         # The first frames after the first prompt are what backward tracking will look up.

@@ -1,6 +1,8 @@
 """What SAM2 remembers of one object: the memory bank and the object pointers, and what a frame looks up."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -17,6 +19,23 @@ class Memory:
 
     spatial: Float
     pointer: Float
+
+
+class Unread(Memory):
+    """A memory whose spatial part is made when it is first read: with clicks on many frames most never are.
+
+    encode: returns the spatial memory (m, h, w).
+    """
+
+    def __init__(self, encode: Callable[[], Float], pointer: Float) -> None:
+        # Past the frozen dataclass's own way in, which would ask for the spatial memory now.
+        self.__dict__.update(_encode=encode, pointer=pointer)
+
+    @cached_property
+    def spatial(self) -> Float:
+        """Return the spatial memory, and forget what it is made of."""
+        encode: Callable[[], Float] = self.__dict__.pop("_encode")
+        return encode()
 
 
 @dataclass
@@ -99,7 +118,7 @@ def look_up(banks: list[MemoryBank], frame: int, frames: int, reverse: bool, lim
     """Return what the objects of ``banks`` attend to on ``frame`` of a clip of ``frames``."""
     spatial = [bank.spatial_slots(frame, reverse, limits) for bank in banks]
     pointers = [bank.pointer_slots(frame, frames, reverse, limits) for bank in banks]
-    some = next(iter(banks[0].clicked.values()))
+    some = spatial[0][0][1]
     slots, width = max(map(len, spatial)), max(1, *map(len, pointers))
     lookup = Lookup(
         memory=np.zeros((len(banks), slots, *some.spatial.shape), np.float32),

@@ -1,20 +1,26 @@
 """SAM2 over one clip: every frame encoded once; clicks, memories and tracking for batches of objects."""
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.memory import Memory, MemoryBank, look_up
-from samotion.runtime.preprocess import batches, normalised, resized
+from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, normalised, resized
 from samotion.runtime.progress import Progress
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
-FRAMES_A_BATCH = 4
 HOLE_PIXELS = 8  # background islands up to this size in the low-resolution mask are filled (SAM2)
 FILLED = np.float32(0.1)
 PADDING = -1
+# Bytes that the attention scores of the objects tracked at once may take; one object is tracked whatever it takes.
+SCORES_BYTES = 2**30
+
+Part = TypeVar("Part")
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -29,40 +35,62 @@ class Answer:
     object_score: Float
     pointer: Float
 
+    def of(self, chosen: slice) -> "Answer":
+        """Return the answer for some of the objects."""
+        return Answer(self.mask[chosen], self.iou[chosen], self.object_score[chosen], self.pointer[chosen])
+
 
 class MaskNetwork:
-    """SAM2's engines with the features of every frame of one clip."""
+    """SAM2's engines with the features of every frame of one clip; its methods may run on several threads."""
 
     def __init__(self, clip: Clip, bundle: Bundle, progress: Progress) -> None:
         self.limits = bundle.manifest.masks
         self.frames = len(clip.frames)
         self.size = clip.size
-        self._decoder = bundle.engine("mask_decoder")
-        self._memory_encoder = bundle.engine("memory_encoder")
-        self._attention = bundle.engine("memory_attention")
+        self._bundle = bundle
+        self._decoder = bundle.lane("mask_decoder")
+        self._memory_encoder = bundle.lane("memory_encoder")
+        self._attention = bundle.lane("memory_attention")
         self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress)
 
     def _encode(self, clip: Clip, bundle: Bundle, progress: Progress) -> tuple[list[Float], list[Float], list[Float]]:
         """Return the three feature maps of every frame, each (1, c, h, w)."""
-        engine, side = bundle.engine("mask_encoder"), self.limits.size
+        engine, side = bundle.lane("mask_encoder"), self.limits.size
         maps: dict[str, list[Float]] = {"high_0": [], "high_1": [], "features": []}
+
+        def encoded(part: slice) -> dict[str, Float]:
+            return dict(engine(image=normalised(resized(clip.frames[part], side, side, cv2.INTER_AREA))))
+
         with progress.stage("encoder", self.frames) as stage:
-            for part in batches(self.frames, FRAMES_A_BATCH):
-                answer = engine(image=normalised(resized(clip.frames[part], side, side, cv2.INTER_AREA)))
+            for answer in bundle.spread(encoded, batches(self.frames, FRAMES_A_BATCH)):
+                count = len(answer["features"])
                 for name, found in maps.items():
-                    found.extend(answer[name][i : i + 1] for i in range(part.stop - part.start))
-                stage.advance(part.stop - part.start)
+                    found.extend(answer[name][i : i + 1] for i in range(count))
+                stage.advance(count)
         return maps["high_0"], maps["high_1"], maps["features"]
 
+    def spread(self, work: Callable[[Part], Done], parts: Iterable[Part]) -> Iterator[Done]:
+        """Yield ``work(part)`` of every part in order, several at the same time (see Bundle.spread)."""
+        return self._bundle.spread(work, parts)
+
+    def shares(self, banks: list[MemoryBank]) -> Iterator[slice]:
+        """Yield slices of ``banks`` to track at the same time: one a lane, more where memory would not do."""
+        clicked = max(len(bank.clicked) for bank in banks)
+        slots = min(clicked, self.limits.max_clicked or clicked) + self.limits.memory_frames - 1
+        cells = (self.limits.size // 16) ** 2
+        fit = SCORES_BYTES // (2 * 4 * slots * cells**2 * self._bundle.lanes)  # scores and their softmax, float32
+        return batches(len(banks), max(1, min(fit, -(-len(banks) // self._bundle.lanes))))
+
     def click(self, frame: int, prompts: list[Prompt], previous: Float | None = None) -> Answer:
-        """Return the masks that K prompts on ``frame`` ask for, without memory.
+        """Return the masks that K prompts on ``frame`` ask for, without memory (see ``clicks``)."""
+        return self._clicked([frame], prompts, previous)
+
+    def clicks(self, prompts: list[Prompt], previous: Float | None = None) -> Answer:
+        """Return the masks that K prompts, each on its own frame, ask for, without memory.
 
         previous: (K, h, w) logits of the answers that these prompts correct.
         """
-        points, labels = self._clicks(prompts)
-        count, side = len(prompts), self.limits.size // 4
-        asked = np.zeros((count, side, side), np.float32) if previous is None else previous
-        return self._decode(frame, self._features[frame], points, labels, asked, given=previous is not None)
+        return self._clicked([prompt.frame for prompt in prompts], prompts, previous)
 
     def track(self, frame: int, banks: list[MemoryBank], reverse: bool) -> Answer:
         """Return the masks of K objects on ``frame`` from what ``banks`` remember of them."""
@@ -77,9 +105,7 @@ class MaskNetwork:
         )["conditioned"]
         points = np.zeros((len(banks), 1, 2), np.float32)
         labels = np.full((len(banks), 1), PADDING, np.int64)
-        side = self.limits.size // 4
-        blank = np.zeros((len(banks), side, side), np.float32)
-        return self._decode(frame, features, points, labels, blank, given=False, memoryless=False)
+        return self._decode([frame], features, points, labels, memoryless=False)
 
     def remember(self, frame: int, answer: Answer, clicked: bool) -> list[Memory]:
         """Return what to remember of K objects that were just segmented on ``frame``."""
@@ -97,31 +123,36 @@ class MaskNetwork:
         height, width = self.size
         return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) > 0
 
+    def _clicked(self, frames: list[int], prompts: list[Prompt], previous: Float | None) -> Answer:
+        """Return the masks that prompts on ``frames``, one for each or one for all, ask for."""
+        points, labels = self._points(prompts)
+        return self._decode(frames, _maps(self._features, frames), points, labels, previous)
+
     def _decode(
         self,
-        frame: int,
+        frames: list[int],
         features: Float,
         points: Float,
         labels: Int,
-        mask: Float,
-        given: bool,
+        previous: Float | None = None,
         memoryless: bool = True,
     ) -> Answer:
-        """Run the mask decoder for K objects on ``frame``; mask: (K, h, w) prompts, read if ``given``."""
-        count = len(points)
+        """Run the mask decoder for K objects on ``frames``; previous: (K, h, w) mask prompts."""
+        count, side = len(points), self.limits.size // 4
+        asked = np.zeros((count, side, side), np.float32) if previous is None else previous
         answer = self._decoder(
             features=features,
-            high_0=self._high_0[frame],
-            high_1=self._high_1[frame],
+            high_0=_maps(self._high_0, frames),
+            high_1=_maps(self._high_1, frames),
             points=points,
             labels=labels,
-            mask_prompt=mask[:, None],
-            has_mask_prompt=np.full(count, given),
+            mask_prompt=asked[:, None],
+            has_mask_prompt=np.full(count, previous is not None),
             memoryless=np.full(count, memoryless),
         )
         return Answer(answer["mask"], answer["iou"], answer["object_score"], answer["pointer"])
 
-    def _clicks(self, prompts: list[Prompt]) -> tuple[Float, Int]:
+    def _points(self, prompts: list[Prompt]) -> tuple[Float, Int]:
         """Return points (K, P, 2) in pixels of the network's input and labels (K, P), padded."""
         height, width = self.size
         scale = np.array([self.limits.size / width, self.limits.size / height], np.float32)
@@ -132,6 +163,13 @@ class MaskNetwork:
             points[k, : len(prompt.xy)] = prompt.xy * scale
             labels[k, : len(prompt.xy)] = prompt.positive
         return points, labels
+
+
+def _maps(maps: list[Float], frames: list[int]) -> Float:
+    """Return the maps (F, c, h, w) of ``frames``; one frame for all stays one."""
+    if len(set(frames)) == 1:
+        return maps[frames[0]]
+    return np.concatenate([maps[frame] for frame in frames])
 
 
 def fill_holes(mask: Float) -> Float:

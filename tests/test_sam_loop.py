@@ -11,15 +11,17 @@ import pytest
 import torch
 
 from samotion.engines.bundle import Bundle
-from samotion.engines.engine import Array
+from samotion.engines.engine import Array, Engine
 from samotion.export.presets import masks_input
 from samotion.export.sam2 import HieraParams, Sam2, Sam2Params, graphs
 from samotion.export.sam2.tracking import Tracker
 from samotion.export.weights import random_state
+from samotion.runtime import masks
 from samotion.runtime.masks import segment_objects
+from samotion.runtime.memory import MemoryBank
 from samotion.runtime.preprocess import normalised
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam import MaskNetwork, fill_holes
+from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, Float, Prompt, TrackGroup, Tracks
 
@@ -58,7 +60,9 @@ def network(params: Sam2Params, clip: Clip) -> tuple[Sam2, MaskNetwork]:
 
         return call
 
-    bundle = SimpleNamespace(manifest=SimpleNamespace(masks=masks_input(params)), engine=engine)
+    bundle = SimpleNamespace(
+        manifest=SimpleNamespace(masks=masks_input(params)), engine=engine, lane=engine, spread=map, lanes=1
+    )
     return model, MaskNetwork(clip, cast(Bundle, bundle), Progress())
 
 
@@ -76,18 +80,18 @@ def reference(model: Sam2, clip: Clip, clicks: dict[int, Float]) -> dict[int, An
     def fill(mask: torch.Tensor) -> torch.Tensor:
         return torch.from_numpy(np.stack([fill_holes(m) for m in mask.numpy()]))
 
-    tracker, masks = Tracker(model, FRAMES, fill), {}
+    tracker, found = Tracker(model, FRAMES, fill), {}
     with torch.no_grad():
         encoded = [model.encode(torch.from_numpy(normalised(frame[None]))) for frame in clip.frames]
         for frame in sorted(clicks):
             points = torch.from_numpy(clicks[frame])[None]
             labels = torch.ones(1, len(clicks[frame]), dtype=torch.int64)
-            masks[frame] = tracker.click(frame, encoded[frame], points, labels).mask
+            found[frame] = tracker.click(frame, encoded[frame], points, labels).mask
         first = min(clicks)
         for frame in [*range(first + 1, FRAMES), *reversed(range(first))]:
             if frame not in clicks:
-                masks[frame] = fill(tracker.step(frame, encoded[frame], reverse=frame < first).mask)
-    return {frame: mask[0].numpy() for frame, mask in masks.items()}
+                found[frame] = fill(tracker.step(frame, encoded[frame], reverse=frame < first).mask)
+    return {frame: mask[0].numpy() for frame, mask in found.items()}
 
 
 @pytest.mark.parametrize("params", [TINY, replace(TINY, max_clicked=2, click_radius=5.0)])
@@ -112,3 +116,79 @@ def test_masks_follow_the_reference(
     for frame in range(FRAMES):
         np.testing.assert_array_equal(found.values[0, frame], runtime.at_frame_size(wanted[frame]), str(frame))
     assert 0 < found.values.mean() < 1
+
+
+def objects(clicked: list[list[int]]) -> tuple[list[TrackGroup], Tracks]:
+    """Return one object a list of clicked frames, each with one track shown there and somewhere else on each."""
+    count = len(clicked)
+    xy = np.random.default_rng(2).uniform(10, 50, (count, FRAMES, 2)).astype(np.float32)
+    shown = np.zeros((count, FRAMES), np.bool_)
+    for own, frames in zip(shown, clicked, strict=True):
+        own[frames] = True
+    groups = [
+        TrackGroup(Prompt(frames[0], xy[k, frames[:1]], np.ones(1, np.bool_)), np.arange(count) == k)
+        for k, frames in enumerate(clicked)
+    ]
+    sure = shown.astype(np.float32)
+    return groups, Tracks(xy, shown, sure, sure, np.zeros(count, np.int64))
+
+
+CLICKED = [[0, 3, 6, 9, 12], [3, 4, 5, 6], [6], [0, 1, 6, 13], [3, 9]]
+
+
+@pytest.mark.parametrize("clicks", [1, 3])
+def test_objects_together_are_as_each_alone(clip: Clip, clicks: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    corrected: list[bool] = []
+
+    def asked_again(answer: Answer, pairs: list[Any], network: MaskNetwork) -> None:
+        before = answer.mask.copy()
+        correct(answer, pairs, network)
+        corrected.extend((answer.mask != before).any(axis=(1, 2)))
+
+    correct = masks._correct
+    monkeypatch.setattr(masks, "_correct", asked_again)
+    _, runtime = network(replace(TINY, max_clicked=2), clip)
+    groups, tracks = objects(CLICKED)
+    settings, none = Settings(prompt_step=1, clicks=clicks), tracks.select(np.zeros(len(groups), np.bool_))
+    together = segment_objects(groups, tracks, none, runtime, settings, Progress()).values
+    for k, group in enumerate(groups):
+        alone = segment_objects([group], tracks, none, runtime, settings, Progress()).values[0]
+        np.testing.assert_array_equal(together[k], alone)
+    assert bool(corrected) == (clicks == 1)
+    assert clicks > 1 or 0 < sum(corrected) < len(corrected)
+
+
+def test_memories_that_no_frame_reads_are_not_encoded(clip: Clip) -> None:
+    _, runtime = network(replace(TINY, max_clicked=2), clip)
+    encoded = 0
+
+    def counting(**inputs: Array) -> Mapping[str, Float]:
+        nonlocal encoded
+        encoded += len(inputs["mask"])
+        return inner(**inputs)
+
+    inner, runtime._memory_encoder = runtime._memory_encoder, cast(Engine, counting)
+
+    def run(clicked: list[int]) -> int:
+        nonlocal encoded
+        encoded = 0
+        groups, tracks = objects([clicked])
+        none = tracks.select(np.zeros(1, np.bool_))
+        segment_objects(groups, tracks, none, runtime, Settings(prompt_step=1, clicks=2), Progress())
+        return encoded
+
+    assert run(list(range(FRAMES))) == 0
+    # Only the last frame is tracked: it reads the memory_frames - 1 frames before it and is remembered itself.
+    assert run(list(range(FRAMES - 1))) == TINY.memory_frames - 1 + 1
+    assert run([0]) == FRAMES
+
+
+def test_objects_are_shared_out_to_lanes_and_memory(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, runtime = network(TINY, clip)
+    banks = [MemoryBank() for _ in range(7)]
+    bundle = cast(Any, runtime._bundle)
+    assert list(runtime.shares(banks)) == [slice(0, 7)]
+    bundle.lanes = 2
+    assert list(runtime.shares(banks)) == [slice(0, 4), slice(4, 7)]
+    monkeypatch.setattr("samotion.runtime.sam.SCORES_BYTES", 1)
+    assert list(runtime.shares(banks)) == [slice(k, k + 1) for k in range(7)]
