@@ -1,8 +1,11 @@
 """One object per thing: join the objects that stage 2 drew on top of each other."""
 
+from collections.abc import Iterator
+
+import cv2
 import numpy as np
 
-from samotion.runtime.values import Bool, Float, Int, ObjectMasks
+from samotion.runtime.values import Bool, Int, ObjectMasks
 
 SAME_IOU = 0.9
 COVERED = 0.9
@@ -16,32 +19,43 @@ def merge_groups(masks: Bool) -> Int:
     least 90 %; an empty mask is covered by none (SegAnyMo). Connected objects share a number; groups are
     numbered from 0 in the order of their lowest member.
     """
-    count, frames, height, width = masks.shape
+    count, frames = masks.shape[:2]
     together = np.zeros((count, count))
-    for frame in range(frames):
-        together += _same(masks[:, frame].reshape(count, height * width))
+    for frame in range(frames if count > 1 else 0):
+        for a, b in _same(masks[:, frame]):
+            together[a, b] = together[b, a] = together[a, b] + 1
     return components(together / max(frames, 1) >= SAME_FRAMES)
 
 
 def merge_objects(masks: ObjectMasks) -> ObjectMasks:
     """Return one object, the union of its members, for each group of merge_groups, in its order."""
     groups = merge_groups(masks.values)
-    merged = np.zeros((int(groups.max(initial=-1)) + 1, *masks.values.shape[1:]), np.bool_)
+    count = int(groups.max(initial=-1)) + 1
+    if count == len(groups):
+        return masks
+    merged = np.zeros((count, *masks.values.shape[1:]), np.bool_)
     for member, group in enumerate(groups):
         merged[group] |= masks.values[member]
     return ObjectMasks(merged)
 
 
-def _same(flat: Bool) -> Bool:
-    """Which pairs (K, K) of one frame's masks (K, H·W) count as the same."""
-    # One matrix product counts all overlaps; float32 is exact up to 2²⁴ pixels, float64 beyond.
-    exact: type[np.floating] = np.float32 if flat.shape[1] < 2**24 else np.float64
-    pixels = flat.astype(exact)
-    overlap: Float = (pixels @ pixels.T).astype(np.float64)
-    area = overlap.diagonal()
-    union = area[:, None] + area[None] - overlap
-    covered = (area[:, None] > 0) & (overlap >= COVERED * area[:, None])
-    return (overlap > SAME_IOU * union) | covered | covered.T
+def _same(masks: Bool) -> Iterator[tuple[int, int]]:
+    """Yield the pairs a < b of one frame's masks (K, H, W) that count as the same."""
+    pixels = masks.view(np.uint8)
+    area = np.array([cv2.countNonZero(mask) for mask in pixels])
+    left, top, width, height = np.array([cv2.boundingRect(mask) for mask in pixels]).T
+    right, bottom = left + width, top + height
+    across = np.minimum.outer(right, right) - np.maximum.outer(left, left)
+    down = np.minimum.outer(bottom, bottom) - np.maximum.outer(top, top)
+    # Either rule asks for an overlap of 0.9 of the smaller area: few pairs have room for it, only those are counted.
+    smaller = np.minimum.outer(area, area)
+    room = across.clip(0) * down.clip(0) >= min(SAME_IOU, COVERED) * smaller - 1
+    for a, b in np.argwhere(np.triu(room & (smaller > 0), 1)).tolist():
+        rows, columns = slice(max(top[a], top[b]), bottom[a]), slice(max(left[a], left[b]), right[a])
+        overlap = np.count_nonzero(masks[a, rows, columns] & masks[b, rows, columns])
+        covered = overlap >= COVERED * area[a] or overlap >= COVERED * area[b]
+        if covered or overlap > SAME_IOU * (area[a] + area[b] - overlap):
+            yield a, b
 
 
 def components(linked: Bool) -> Int:
