@@ -58,7 +58,7 @@ DESCRIPTION = "Run the pipeline on scenes that no training saw, with one factor 
 EPILOG = """\
 J: everything found against everything that moves, mean over frames, then scenes; ± is that mean's standard error.
 thirds: J in the first, middle and last third of the clips. obj J: object by object. still: share of the standing
-objects' pixels that were claimed. alarms: share of the scenes in which no mover is seen, but something was found.
+objects' pixels that were claimed. alarms: of the scenes that show no mover, the share in which something was found.
 Every factor uses the same seeds, so that scenes differ in the factor and in what follows from it.
 
 example:
