@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from samotion.benchmarks import published
 from samotion.benchmarks.agreement import mean_iou
 from samotion.benchmarks.clips import moving_scene, write_clip
 from samotion.benchmarks.noise import paired_ratio
+from samotion.benchmarks.one_by_one import OneByOne
 from samotion.benchmarks.published_tracks import query_grid
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.engines.bundle import Bundle
@@ -21,6 +22,7 @@ from samotion.engines.errors import InputError, SamotionError
 from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.values import Clip, ObjectMasks, Result
 
 PROGRAM = "samotion.benchmarks.orchestration"
 DESCRIPTION = "Time the pipeline against the published orchestration, both on the same engines, clip and settings."
@@ -30,6 +32,7 @@ The published side follows every point of the grid in parts of 128 and makes the
 a run over 60 frames takes many minutes on two cores. samotion/benchmarks/published.py lists what it does and where
 it differs from the authors' program. Exit status: 0 done, 2 an input that cannot be used."""
 CLIPS = "videos or folders of images (default: a made clip of 60 frames of 854×480 with 3 moving objects)"
+Found = Result | published.Published
 # A clip and a grid that take seconds, to see that everything works: 12 frames, two of them query frames.
 QUICK = {"step": 6, "grid_pixels": 600}
 
@@ -74,11 +77,16 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
     if args.runs < 1:
         raise InputError(f"--runs is {args.runs}, expected at least 1")
     given = {} if args.max_tracks is None else {"max_tracks": args.max_tracks}
-    with Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle:
+    with (
+        Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle,
+        OneByOne.load(args.engines, provider=args.provider, threads=args.threads) as one_by_one,
+    ):
         settings = Settings().override(bundle.settings).override(QUICK if args.quick else {}).override(given)
+        for graph in bundle.manifest.graphs:
+            one_by_one.engine(graph)  # loaded, so that the first pair does not pay for it
         with tempfile.TemporaryDirectory() as folder:
             paths = args.clips or [_made_clip(Path(folder, "made.mp4"), args.quick)]
-            clips = [_clip(path, args.runs, bundle, settings) for path in paths]
+            clips = [_clip(path, args.runs, (bundle, one_by_one), settings) for path in paths]
         pairs = [pair for clip in clips for pair in clip["pairs"]]
         record = {**header(PROGRAM, bundle, settings, args.threads), **_summary(pairs), "clips": clips}
     print(
@@ -93,14 +101,14 @@ def _made_clip(path: Path, quick: bool) -> Path:
     return write_clip(made.frames, path)
 
 
-def _clip(path: Path, runs: int, bundle: Bundle, settings: Settings) -> dict[str, Any]:
+def _clip(path: Path, runs: int, bundles: tuple[Bundle, OneByOne], settings: Settings) -> dict[str, Any]:
     """Return what ``runs`` pairs of runs over one clip gave, after one run that loads and warms the engines."""
     clip = read_clip(path, settings)
     if len(clip.frames) < 2:
         raise InputError(f"{path}: {len(clip.frames)} frame, expected a clip")
-    if not len(segment(clip, bundle, settings).masks.values):
+    if not len(segment(clip, bundles[0], settings).masks.values):
         raise InputError(f"{path}: nothing moves in it, so there are no masks to compare; name another clip")
-    pairs = [_pair(path, run, bundle, settings) for run in range(runs)]
+    pairs = [_pair(path, run, bundles, settings) for run in range(runs)]
     facts = {
         "name": clip.name,
         "frames": len(clip.frames),
@@ -114,30 +122,34 @@ def _clip(path: Path, runs: int, bundle: Bundle, settings: Settings) -> dict[str
     return facts
 
 
-def _pair(path: Path, run: int, bundle: Bundle, settings: Settings) -> dict[str, Any]:
+def _pair(path: Path, run: int, bundles: tuple[Bundle, OneByOne], settings: Settings) -> dict[str, Any]:
     """Return one run of each side over the clip at ``path``; even runs begin with samotion."""
-    sides = ("samotion", "published")
+    sides: dict[str, Callable[[Clip], Found]] = {
+        "samotion": lambda clip: segment(clip, bundles[0], settings),
+        "published": lambda clip: published.segment(clip, bundles[1], settings),
+    }
     done: dict[str, Any] = {}
-    masks = {}
+    masks: dict[str, ObjectMasks] = {}
     for side in sides if run % 2 == 0 else reversed(sides):
-        begun = time.perf_counter()
-        clip = read_clip(path, settings)
-        reading = time.perf_counter() - begun
-        result = (segment if side == "samotion" else published.segment)(clip, bundle, settings)
-        total = time.perf_counter() - begun
-        stages = {"reading": reading, **result.seconds}
-        done[side] = {"seconds": total, "stages": stages, "objects": len(result.masks.values)}
-        masks[side] = result.masks
-        if isinstance(result, published.Published):
-            done[side]["encoder_runs"] = result.encoded
-    done["ratio"] = done["published"]["seconds"] / done["samotion"]["seconds"]
-    done["mean_iou"] = mean_iou(masks["samotion"], masks["published"])
-    print(
-        f"{clip.name} {run + 1}: samotion {done['samotion']['seconds']:.2f} s, "
-        f"published {done['published']['seconds']:.2f} s, ratio {done['ratio']:.1f}, mean IoU {done['mean_iou']:.4f}",
-        flush=True,
-    )
+        done[side], masks[side] = _run(path, sides[side], settings)
+    ratio = done["ratio"] = done["published"]["seconds"] / done["samotion"]["seconds"]
+    iou = done["mean_iou"] = mean_iou(masks["samotion"], masks["published"]) or 0.0  # None: none found, though before
+    times = ", ".join(f"{side} {done[side]['seconds']:.2f} s" for side in sides)
+    print(f"{path.stem} {run + 1}: {times}, ratio {ratio:.1f}, mean IoU {iou:.4f}", flush=True)
     return done
+
+
+def _run(path: Path, find: Callable[[Clip], Found], settings: Settings) -> tuple[dict[str, Any], ObjectMasks]:
+    """Return what one run from file to masks took, stage by stage, and its masks."""
+    begun = time.perf_counter()
+    clip = read_clip(path, settings)
+    reading = time.perf_counter() - begun
+    found = find(clip)
+    seconds = time.perf_counter() - begun
+    facts = {"seconds": seconds, "stages": {"reading": reading, **found.seconds}, "objects": len(found.masks.values)}
+    if isinstance(found, published.Published):
+        facts["encoder_runs"] = found.encoded
+    return facts, found.masks
 
 
 def _summary(pairs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ published order and amount of work. What it repeats or wastes, as published:
 - every point of the grid of every query frame is tracked, of which 1 in Q is kept afterwards
   (preproc/run_tapir.py; inference.py draws the sample), in parts of about 128 points, for each of which the
   feature grids of all frames are made again, ten frames at a time (preproc/tapnet_torch/tapir_model.py: forward);
+- every engine is called for one thing at a time, with all threads (OneByOne; samotion may call several at once);
 - depth runs one frame at a time (core/utils/run_depth.py), DINOv2 too (core/utils/dino_feat.py; so does samotion);
 - SAM2 keeps the features of one frame only (sam2/sam2/sam2_video_predictor.py), so that its encoder runs again for
   each round of stage 1, and in stage 2 for each object, once for each click's frame, once more for that frame's
@@ -33,8 +34,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from samotion.benchmarks import published_masks, published_tracks
+from samotion.benchmarks.one_by_one import OneByOne
 from samotion.benchmarks.published_sam import OneFrameSam
-from samotion.engines.bundle import Bundle
 from samotion.runtime.features import describe
 from samotion.runtime.merging import merge_objects
 from samotion.runtime.motion import STILL, label
@@ -52,7 +53,7 @@ class Published:
     encoded: int
 
 
-def segment(clip: Clip, bundle: Bundle, settings: Settings) -> Published:
+def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
     """Return the masks of ``clip`` (two frames at least) the published way."""
     seconds: dict[str, float] = {}
     with _timed("tracks", seconds):

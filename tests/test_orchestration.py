@@ -12,6 +12,7 @@ import pytest
 from samotion.benchmarks import orchestration, published
 from samotion.benchmarks.agreement import mean_iou
 from samotion.benchmarks.clips import moving_scene
+from samotion.benchmarks.one_by_one import OneByOne
 from samotion.benchmarks.published_tracks import query_grid
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import Array, Engine
@@ -25,7 +26,7 @@ FRAMES = 12
 COUNTED = {"track_features": "frames", "track_head": "points", "mask_encoder": "image", "depth": "image"}
 
 
-class CountingBundle(Bundle):
+class CountingBundle(OneByOne):
     """Counts how much each engine is given: the length of the first axis of one of its inputs."""
 
     def __init__(self, *arguments: Any) -> None:

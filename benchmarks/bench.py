@@ -1,0 +1,112 @@
+"""``samotion-bench``: engines, stages, objects, length and start, timed so that the figures can be trusted."""
+
+import argparse
+import dataclasses
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from samotion.benchmarks import compare, plots, report
+from samotion.benchmarks.orchestration import PROGRAM as ORCHESTRATION
+from samotion.benchmarks.record import check_writable, read, write
+from samotion.benchmarks.suite import MEASUREMENTS, PROGRAM, QUICK, Plan, Target, measure
+from samotion.engines.errors import InputError, SamotionError
+
+DESCRIPTION = "Time samotion's engines and pipeline on this machine."
+EPILOG = """\
+WHAT is measured, all of it if none is named:
+  engines   every engine by itself in several batch sizes: p50, p95, p99, throughput
+  torch     every engine against PyTorch, eager and compiled, on the same inputs (needs samotion[export])
+  stages    the pipeline from file to masks to files, stage by stage
+  objects   the pipeline with 1, 4, 16 and 64 objects
+  length    samotion-run on 60, 300 and 3000 frames in fresh processes: time a frame, peak memory
+  cold      import, loading, first masks in fresh processes
+
+examples:
+  samotion-bench -o now.json                            everything, some 20 minutes on two cores
+  samotion-bench engines stages -o now.json --compare then.json
+  samotion-bench --from now.json --compare then.json    no measuring, only the verdicts
+  samotion-bench --from now.json --plots plots          pictures of a result
+
+Exit status: 0 done, 2 something that cannot be used, such as a provider that is not there."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, compare, report, as asked; returns the exit status: 0 done, 2 a user's error."""
+    args = build_parser().parse_args(argv)
+    try:
+        _run(args)
+    except SamotionError as error:
+        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def entry() -> None:
+    """Console script."""
+    sys.exit(main())
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("what", nargs="*", metavar="WHAT", help=f"any of {', '.join(MEASUREMENTS)} (default: all)")
+    add("--engines", type=Path, metavar="DIR", help="engine bundle (default: the nano bundle inside)")
+    add("--provider", default="cpu", metavar="NAME", help="cpu (default) or cuda; never falls back silently")
+    add("--threads", type=int, default=0, metavar="N", help="CPU threads of one engine (default: all cores)")
+    add(
+        "--clip", type=Path, metavar="CLIP", help="video or folder in place of the made clip; not for objects, length"
+    )
+    add("--runs", type=int, metavar="N", help="runs of the whole pipeline (default: 5)")
+    add("--quick", action="store_true", help="short clips and few samples: a trial, not figures to quote")
+    add("-o", "--out", type=Path, metavar="FILE", help="write everything measured there as JSON")
+    add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing: take this result of -o")
+    add("--compare", type=Path, metavar="OLD", help="say what became faster or slower than in this result of -o")
+    add("--orchestration", type=Path, metavar="FILE", help="add a result of samotion.benchmarks.orchestration -o")
+    add("--readme", type=Path, metavar="FILE", help="put the tables between this file's markers")
+    add("--plots", type=Path, metavar="DIR", help="draw the plots there as SVG (needs matplotlib)")
+    return parser
+
+
+def _run(args: argparse.Namespace) -> None:
+    old = read(args.compare, PROGRAM) if args.compare else None
+    other = read(args.orchestration, ORCHESTRATION) if args.orchestration else None
+    if args.plots:
+        plots.check_matplotlib()
+    if args.readme:
+        report.check_markers(args.readme)
+    if args.source:
+        if args.what or args.out:
+            raise InputError("--from measures nothing, so it goes with neither WHAT nor -o")
+        found = read(args.source, PROGRAM)
+    else:
+        if args.out:
+            check_writable(args.out)
+        found = _measured(args)
+        if args.out:
+            write(args.out, found)
+    drawn = plots.draw(found, other, args.plots) if args.plots else []
+    if args.readme:
+        pictures = {path.stem: Path(os.path.relpath(path, args.readme.parent)).as_posix() for path in drawn}
+        report.insert(args.readme, report.markdown(found, other, pictures))
+    else:
+        print(report.markdown(found, other))
+    if old:
+        print("\n".join(compare.lines(found, old)))
+
+
+def _measured(args: argparse.Namespace) -> dict[str, Any]:
+    """Return a new result."""
+    plan = QUICK if args.quick else Plan()
+    if args.runs is not None:
+        plan = dataclasses.replace(plan, runs=args.runs)
+    return measure(args.what, Target(args.engines, args.provider, args.threads, args.clip), plan)
+
+
+if __name__ == "__main__":
+    entry()

@@ -1,0 +1,140 @@
+"""What the project set out to show, and whether a result shows it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from samotion.benchmarks.compare import milliseconds
+from samotion.benchmarks.measurement import Timing, timings
+from samotion.benchmarks.noise import geometric_mean, ratio
+
+RATIO, SAME_MASKS = 10.0, 0.98
+EAGER_MEAN, EAGER_LEAST = 1.3, 1.0
+FRAMES_A_SECOND = 8.0
+LONG, SHORT, MEMORY, DRIFT = 3000, 300, 1.2, 0.1
+MANY, MANY_COST = 16, 4.0
+COLD_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Goal:
+    """One thing to show: what is wanted, what was measured, and whether that is enough (None: only stated)."""
+
+    name: str
+    wanted: str
+    measured: str
+    met: bool | None
+
+    def row(self) -> tuple[str, str, str, str]:
+        """Return the row of a table."""
+        return self.name, self.wanted, self.measured, {True: "met", False: "**not met**", None: ""}[self.met]
+
+
+def goals(bench: dict[str, Any], orchestration: dict[str, Any] | None = None) -> list[Goal]:
+    """Return every goal that the results say something about."""
+    found = _orchestration(orchestration) if orchestration else []
+    for judge in (_torch, _speed, _length, _many, _cold):
+        found += judge(timings(bench))
+    return found
+
+
+def _orchestration(record: dict[str, Any]) -> list[Goal]:
+    ends = record["ratio_interval"]
+    interval = f" (95 %: {ends[0]:.1f} to {ends[1]:.1f})" if ends else ""
+    return [
+        Goal(
+            "published orchestration / samotion, end to end",
+            f"at least {RATIO:g}",
+            f"{record['ratio']:.1f}{interval}",
+            record["ratio"] >= RATIO,
+        ),
+        Goal(
+            "mean IoU of both sides' masks",
+            f"at least {SAME_MASKS}",
+            f"{record['mean_iou']:.4f}",
+            record["mean_iou"] >= SAME_MASKS,
+        ),
+    ]
+
+
+def _torch(found: list[Timing]) -> list[Goal]:
+    by = {(one.name, one.variant): one for one in found if one.group == "torch"}
+    made = []
+    for side in ("eager", "compiled"):
+        gains = {
+            name: ratio(one.rounds, by[name, "onnx"].rounds).middle
+            for (name, variant), one in by.items()
+            if variant == side
+        }
+        if not gains:
+            continue
+        mean, last = geometric_mean(list(gains.values())), min(gains, key=lambda name: gains[name])
+        name, stated = f"PyTorch {side} / engine", side == "compiled"
+        made += [
+            Goal(
+                f"{name}, geometric mean of {len(gains)}",
+                "stated" if stated else f"at least {EAGER_MEAN}",
+                f"{mean:.2f}",
+                None if stated else mean >= EAGER_MEAN,
+            ),
+            Goal(
+                f"{name}, least",
+                "stated" if stated else f"at least {EAGER_LEAST:g}",
+                f"{gains[last]:.2f} ({last})",
+                None if stated else gains[last] >= EAGER_LEAST,
+            ),
+        ]
+    return made
+
+
+def _speed(found: list[Timing]) -> list[Goal]:
+    by = {one.name: one for one in found if one.group == "stages"}
+    made = []
+    for name, wanted in (("clip to masks", f"at least {FRAMES_A_SECOND:g}"), ("clip to files", "stated")):
+        if one := by.get(name):
+            size = f"{one.facts['width']}×{one.facts['height']}"
+            met = one.throughput >= FRAMES_A_SECOND if name == "clip to masks" else None
+            made.append(Goal(f"frames a second, {name}, {size}", wanted, f"{one.throughput:.1f}", met))
+    return made
+
+
+def _length(found: list[Timing]) -> list[Goal]:
+    by = {one.size: one for one in found if one.group == "length"}
+    if not {SHORT, LONG} <= by.keys():
+        return []
+    long, short = by[LONG], by[SHORT]
+    memory = max(long.facts["peak_memory"]) / max(short.facts["peak_memory"])
+    drift = long.seconds / LONG / (short.seconds / SHORT)
+    between = f"{LONG} / {SHORT} frames"
+    return [
+        Goal(f"peak memory, {between}", f"at most {MEMORY}", f"{memory:.2f}", memory <= MEMORY),
+        Goal(
+            f"seconds a frame, {between}",
+            f"{1 - DRIFT:g} to {1 + DRIFT:g}",
+            f"{drift:.2f}",
+            abs(drift - 1) <= DRIFT,
+        ),
+    ]
+
+
+def _many(found: list[Timing]) -> list[Goal]:
+    by = {(one.name, one.size): one for one in found if one.group == "objects" and one.variant == "clip to masks"}
+    made = []
+    for name in dict.fromkeys(name for name, _ in by):
+        if {(name, 1), (name, MANY)} <= by.keys():
+            cost = by[name, MANY].seconds / by[name, 1].seconds
+            what = f"{MANY} objects / 1, end to end, {name}"
+            made.append(Goal(what, f"at most {MANY_COST:g}", f"{cost:.2f}", cost <= MANY_COST))
+    return made
+
+
+def _cold(found: list[Timing]) -> list[Goal]:
+    return [
+        Goal(
+            "cold start to first masks, beyond computing them",
+            f"at most {COLD_SECONDS:g} s",
+            milliseconds(one.seconds),
+            one.seconds <= COLD_SECONDS,
+        )
+        for one in found
+        if one.group == "cold" and one.name == "beyond computing"
+    ]
