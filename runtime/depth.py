@@ -5,12 +5,13 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import DepthInput
-from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, normalised, resized
+from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, normalised
 from samotion.runtime.progress import Progress
+from samotion.runtime.resizing import OURS, Kernels
 from samotion.runtime.values import Clip, Disparity, Float
 
 
-def estimate(clip: Clip, bundle: Bundle, progress: Progress) -> Disparity:
+def estimate(clip: Clip, bundle: Bundle, progress: Progress, kernels: Kernels = OURS) -> Disparity:
     """Return the clip's disparity at frame size, scaled to [0, 1] in each frame (0 where a frame is flat)."""
     height, width = clip.size
     inner = network_size(clip.size, bundle.manifest.depth)
@@ -18,7 +19,7 @@ def estimate(clip: Clip, bundle: Bundle, progress: Progress) -> Disparity:
     values = np.empty((len(clip.frames), height, width), np.float32)
 
     def fill(part: slice) -> int:
-        image = normalised(resized(clip.frames[part], *inner, cv2.INTER_CUBIC))
+        image = normalised(kernels.depth(clip.frames[part], *inner))
         for found, own in zip(engine(image=image)["disparity"], values[part], strict=True):
             cv2.resize(found, (width, height), dst=own, interpolation=cv2.INTER_CUBIC)
             _make_unit(own)

@@ -1,16 +1,16 @@
 """Semantic features of tracks (DINOv2 keys of their own query frame)."""
 
-import cv2
 import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import SemanticsInput
-from samotion.runtime.preprocess import normalised, resized
+from samotion.runtime.preprocess import normalised
 from samotion.runtime.progress import Progress
+from samotion.runtime.resizing import OURS, Kernels
 from samotion.runtime.values import Clip, Features, Float, Int, Tracks
 
 
-def describe(clip: Clip, tracks: Tracks, bundle: Bundle, progress: Progress) -> Features:
+def describe(clip: Clip, tracks: Tracks, bundle: Bundle, progress: Progress, kernels: Kernels = OURS) -> Features:
     """Return one feature a track: the cell of its query frame's grid that its query point falls into."""
     height, width = network_size(clip.size, bundle.manifest.semantics)
     engine = bundle.lane("semantics")
@@ -18,7 +18,7 @@ def describe(clip: Clip, tracks: Tracks, bundle: Bundle, progress: Progress) -> 
     values: Float | None = None
 
     def cells(frame: int) -> tuple[Int, Float]:
-        image = normalised(resized(clip.frames[frame : frame + 1], height, width, cv2.INTER_LINEAR))
+        image = normalised(kernels.semantics(clip.frames[frame : frame + 1], height, width))
         own = np.flatnonzero(tracks.query_frame == frame)
         return own, _cells(engine(image=image)["keys"][0], tracks.xy[own, frame], clip.size)
 

@@ -15,6 +15,7 @@ from samotion.runtime.merging import merge_objects
 from samotion.runtime.motion import STILL, label
 from samotion.runtime.progress import Progress
 from samotion.runtime.prompts import background_points, promptable
+from samotion.runtime.resizing import kernels
 from samotion.runtime.sam import MaskNetwork, fill_holes
 from samotion.runtime.settings import Settings
 from samotion.runtime.tracks import track
@@ -35,9 +36,9 @@ def segment(clip: Clip, bundle: Bundle, settings: Settings | None = None, progre
     with timer("tracks"):
         tracks = track(clip, bundle, settings, progress)
     with timer("depth"):
-        disparity = estimate(clip, bundle, progress)
+        disparity = estimate(clip, bundle, progress, kernels(settings))
     with timer("features"):
-        features = describe(clip, tracks, bundle, progress)
+        features = describe(clip, tracks, bundle, progress, kernels(settings))
     with timer("motion"):
         labels = label(clip, tracks, disparity, features, bundle, settings, progress)
     masks = _masks(clip, tracks, labels, bundle, settings, progress, timer)
@@ -58,7 +59,7 @@ def _masks(
         return _no_masks(clip)
     moving, static = tracks.select(labels.dynamic), tracks.select(labels.probability < STILL)
     with timer("encoder"):
-        network = MaskNetwork(clip, bundle, progress)
+        network = MaskNetwork(clip, bundle, progress, kernels(settings))
     with timer("grouping"):
         groups = find_groups(moving, static, network, settings)
     with timer("masks"):

@@ -28,9 +28,14 @@ def resized(frames: Bytes, height: int, width: int, interpolation: int) -> Bytes
     return small
 
 
-def normalised(frames: Bytes) -> Float:
-    """Return uint8 RGB frames (T, H, W, 3) as float32 (T, 3, H, W) by ImageNet's mean and deviation."""
-    return _looked_up(frames, NORMALISED)
+def normalised(frames: Bytes | Float) -> Float:
+    """Return RGB frames (T, H, W, 3) of levels 0 to 255 as float32 (T, 3, H, W) by ImageNet's mean and deviation.
+
+    frames: uint8, or float32 where resizing left levels unrounded.
+    """
+    if frames.dtype == np.uint8:
+        return _looked_up(frames, NORMALISED)
+    return np.ascontiguousarray(((frames - 255 * MEAN) / (255 * STD)).transpose(0, 3, 1, 2), np.float32)
 
 
 def signed(frames: Bytes) -> Float:
@@ -38,7 +43,7 @@ def signed(frames: Bytes) -> Float:
     return _looked_up(frames, SIGNED)
 
 
-def _looked_up(frames: Bytes, table: Float) -> Float:
+def _looked_up(frames: Bytes | Float, table: Float) -> Float:
     """Return frames (T, H, W, 3) as planes (T, 3, H, W) of what ``table`` (3, 256) has for each level."""
     planes = np.empty((len(frames), 3, *frames.shape[1:3]), np.float32)
     for frame, own in zip(frames, planes, strict=True):

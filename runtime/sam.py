@@ -9,8 +9,9 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.memory import Memory, MemoryBank, look_up
-from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, normalised, resized
+from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, normalised
 from samotion.runtime.progress import Progress
+from samotion.runtime.resizing import OURS, Kernels
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
 HOLE_PIXELS = 8  # background islands up to this size in the low-resolution mask are filled (SAM2)
@@ -43,7 +44,7 @@ class Answer:
 class MaskNetwork:
     """SAM2's engines with the features of every frame of one clip; its methods may run on several threads."""
 
-    def __init__(self, clip: Clip, bundle: Bundle, progress: Progress) -> None:
+    def __init__(self, clip: Clip, bundle: Bundle, progress: Progress, kernels: Kernels = OURS) -> None:
         self.limits = bundle.manifest.masks
         self.frames = len(clip.frames)
         self.size = clip.size
@@ -51,15 +52,17 @@ class MaskNetwork:
         self._decoder = bundle.lane("mask_decoder")
         self._memory_encoder = bundle.lane("memory_encoder")
         self._attention = bundle.lane("memory_attention")
-        self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress)
+        self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress, kernels)
 
-    def _encode(self, clip: Clip, bundle: Bundle, progress: Progress) -> tuple[list[Float], list[Float], list[Float]]:
+    def _encode(
+        self, clip: Clip, bundle: Bundle, progress: Progress, kernels: Kernels
+    ) -> tuple[list[Float], list[Float], list[Float]]:
         """Return the three feature maps of every frame, each (1, c, h, w)."""
         engine, side = bundle.lane("mask_encoder"), self.limits.size
         maps: dict[str, list[Float]] = {"high_0": [], "high_1": [], "features": []}
 
         def encoded(part: slice) -> dict[str, Float]:
-            return dict(engine(image=normalised(resized(clip.frames[part], side, side, cv2.INTER_AREA))))
+            return dict(engine(image=normalised(kernels.masks(clip.frames[part], side, side))))
 
         with progress.stage("encoder", self.frames) as stage:
             for answer in bundle.spread(encoded, batches(self.frames, FRAMES_A_BATCH)):

@@ -23,6 +23,7 @@ class Settings:
     negative clicks of such a prompt. click_confidence: confidence above which a visible point may be clicked.
     best_three: if no track passes, take the best three all the same
     (published; here off, so that "nothing moves" can be said).
+    published_resizing: resize frames for the networks with the published kernels instead of faster ones.
     """
 
     seed: int = 0
@@ -39,6 +40,7 @@ class Settings:
     background_clicks: int = 0
     click_confidence: float = 0.9
     best_three: bool = False
+    published_resizing: bool = False
 
     def __post_init__(self) -> None:
         for name in ("step", "grid_pixels", "max_tracks", "point_chunk", "max_side", "prompt_step", "clicks"):
@@ -52,7 +54,7 @@ class Settings:
     @classmethod
     def published(cls) -> "Settings":
         """Return what the published system does, whatever a bundle states: its efficiency mode, its fallback."""
-        return cls(max_frames=100, best_three=True)
+        return cls(max_frames=100, best_three=True, published_resizing=True)
 
     def override(self, values: Mapping[str, Any]) -> "Settings":
         """Return these settings with ``values`` in place; raises SettingsError on an unknown name."""

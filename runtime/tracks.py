@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Mapping
 
-import cv2
 import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.filtering import filter_tracks
-from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, resized, signed
+from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, signed
 from samotion.runtime.progress import Progress
+from samotion.runtime.resizing import Kernels, kernels
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bytes, Clip, Float, Int, Tracks
 
@@ -32,7 +32,7 @@ def follow(
     points = queries.astype(np.float32)
     points[:, 1:] *= scale[::-1]
     with progress.stage("tracks", len(clip.frames) + len(points)) as stage:
-        low, high = _feature_grids(clip.frames, bundle, size, stage.advance)
+        low, high = _feature_grids(clip.frames, bundle, size, kernels(settings), stage.advance)
         xy, occlusion, distance = _follow(points, low, high, bundle, settings.point_chunk, stage.advance)
     xy /= scale
     xy[np.arange(len(xy)), queries[:, 0].astype(np.int64)] = queries[:, :0:-1]
@@ -65,12 +65,14 @@ def _corner_scale(frame: tuple[int, int], size: int) -> Float:
     return np.array([(size - 1) / max(1, width - 1), (size - 1) / max(1, height - 1)], np.float32)
 
 
-def _feature_grids(frames: Bytes, bundle: Bundle, size: int, advance: Callable[[int], None]) -> tuple[Float, Float]:
+def _feature_grids(
+    frames: Bytes, bundle: Bundle, size: int, resize: Kernels, advance: Callable[[int], None]
+) -> tuple[Float, Float]:
     """Return the low and high resolution grids of every frame, computed once for all points."""
     engine = bundle.lane("track_features")
 
     def grids_of(part: slice) -> tuple[Float, Float]:
-        answer = engine(frames=signed(resized(frames[part], size, size, cv2.INTER_AREA)))
+        answer = engine(frames=signed(resize.tracker(frames[part], size, size)))
         return answer["low"], answer["high"]
 
     grids: list[tuple[Float, Float]] = []

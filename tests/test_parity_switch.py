@@ -46,6 +46,7 @@ def test_parity_takes_the_published_column(monkeypatch: pytest.MonkeyPatch, tmp_
         clicks=1,
         background_clicks=0,
         best_three=True,
+        published_resizing=True,
     )
 
 
