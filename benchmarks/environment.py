@@ -6,7 +6,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "opencv-python", "av")
+PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "torch", "opencv-python", "av")
 
 
 def environment() -> dict[str, Any]:
