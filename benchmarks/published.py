@@ -20,7 +20,7 @@ Where it differs from the published program, always to the advantage of this bas
 
 Where it differs because the results would not be comparable otherwise:
 
-- frames are resized as samotion resizes them; the sample of queries is samotion's (same seed) instead of
+- frames are resized as samotion's settings say; the sample of queries is samotion's (same seed) instead of
   torch.randperm, and ties in stage 1 are resolved as samotion resolves them;
 - a bundle's own settings (clicks, thresholds, most tracks kept, completed groups) hold on both sides, and depth is
   not rounded to 8 bits in between.
@@ -40,6 +40,7 @@ from samotion.runtime.features import describe
 from samotion.runtime.merging import merge_objects
 from samotion.runtime.motion import STILL, label
 from samotion.runtime.progress import Progress
+from samotion.runtime.resizing import kernels
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, ObjectMasks
 
@@ -59,16 +60,16 @@ def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
     with _timed("tracks", seconds):
         tracks = published_tracks.track(clip, bundle, settings)
     with _timed("depth", seconds):
-        disparity = published_tracks.depth(clip, bundle)
+        disparity = published_tracks.depth(clip, bundle, settings)
     with _timed("features", seconds):
-        features = describe(clip, tracks, bundle, Progress())
+        features = describe(clip, tracks, bundle, Progress(), kernels(settings))
     with _timed("motion", seconds):
         labels = label(clip, tracks, disparity, features, bundle, settings, Progress())
     if not labels.dynamic.any():
         return Published(ObjectMasks(np.zeros((0, len(clip.frames), *clip.size), np.bool_)), seconds, 0)
     moving, static = tracks.select(labels.dynamic), tracks.select(labels.probability < STILL)
     with _timed("grouping", seconds):
-        sam = OneFrameSam(clip, bundle)
+        sam = OneFrameSam(clip, bundle, kernels(settings))
         groups = published_masks.group(moving, static, sam, settings)
     with _timed("masks", seconds):
         masks = published_masks.segment_objects(groups, moving, static, sam, settings)

@@ -7,7 +7,8 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.memory import Memory, MemoryBank, look_up
-from samotion.runtime.preprocess import normalised, resized
+from samotion.runtime.preprocess import normalised
+from samotion.runtime.resizing import Kernels
 from samotion.runtime.sam import PADDING, Answer, fill_holes
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
@@ -19,12 +20,12 @@ class OneFrameSam:
     and normalised at the start (init_state). encoded: how often the encoder has run.
     """
 
-    def __init__(self, clip: Clip, bundle: Bundle) -> None:
+    def __init__(self, clip: Clip, bundle: Bundle, resize: Kernels) -> None:
         self.limits = bundle.manifest.masks
         self.frames = len(clip.frames)
         self.size = clip.size
         self.encoded = 0
-        self._images = normalised(resized(clip.frames, self.limits.size, self.limits.size, cv2.INTER_AREA))
+        self._images = normalised(resize.masks(clip.frames, self.limits.size, self.limits.size))
         self._encoder = bundle.engine("mask_encoder")
         self._decoder = bundle.engine("mask_decoder")
         self._memory_encoder = bundle.engine("memory_encoder")

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.depth import estimate
 from samotion.runtime.filtering import filter_tracks
-from samotion.runtime.preprocess import batches, resized
+from samotion.runtime.preprocess import batches, signed
 from samotion.runtime.progress import Progress
+from samotion.runtime.resizing import kernels
 from samotion.runtime.settings import Settings
 from samotion.runtime.tracks import sample_queries
 from samotion.runtime.values import Clip, Disparity, Float, Int, Tracks
@@ -25,8 +25,9 @@ FRAMES_AT_ONCE = 10
 def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
     """Return the tracks that samotion.runtime.tracks samples, after following the whole grid of every query frame."""
     kept = sample_queries(clip, settings)
-    frames = _network_frames(clip, bundle.manifest.tracker.size)
-    scale = _corner_scale(clip, bundle.manifest.tracker.size)
+    size = bundle.manifest.tracker.size
+    frames = signed(kernels(settings).tracker(clip.frames, size, size))  # once for all points, as published
+    scale = _corner_scale(clip, size)
     pitch, grid = query_grid(clip, settings)
     columns = -(-clip.size[1] // pitch)
     place = (kept[:, 1] // pitch) * columns + kept[:, 2] // pitch
@@ -51,9 +52,12 @@ def query_grid(clip: Clip, settings: Settings) -> tuple[int, Int]:
     return pitch, np.mgrid[0:height:pitch, 0:width:pitch].reshape(2, -1).T
 
 
-def depth(clip: Clip, bundle: Bundle) -> Disparity:
+def depth(clip: Clip, bundle: Bundle, settings: Settings) -> Disparity:
     """Return the disparity of the clip, one frame at a time (core/utils/run_depth.py)."""
-    return Disparity(np.concatenate([estimate(one, bundle, Progress()).values for one in _single_frames(clip)]))
+    resize = kernels(settings)
+    return Disparity(
+        np.concatenate([estimate(one, bundle, Progress(), resize).values for one in _single_frames(clip)])
+    )
 
 
 def _single_frames(clip: Clip) -> Iterator[Clip]:
@@ -61,12 +65,6 @@ def _single_frames(clip: Clip) -> Iterator[Clip]:
     for t in range(len(clip.frames)):
         part = slice(t, t + 1)
         yield replace(clip, frames=clip.frames[part], source_index=clip.source_index[part], times=clip.times[part])
-
-
-def _network_frames(clip: Clip, size: int) -> Float:
-    """Return the frames as the tracker takes them, (T, 3, size, size) in [-1, 1]; published too does this once."""
-    small = resized(clip.frames, size, size, cv2.INTER_AREA)
-    return small.astype(np.float32).transpose(0, 3, 1, 2) / np.float32(127.5) - np.float32(1)
 
 
 def _corner_scale(clip: Clip, size: int) -> Float:
