@@ -1,7 +1,12 @@
-"""What reading a video and reading images share: shrinking, size checks and the store of kept frames."""
+"""What every source of frames is: frames one after the other, upright, strided, shrunk, all of one size."""
 
+import logging
 import math
-import os
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from time import monotonic
 
 import cv2
 import numpy as np
@@ -10,8 +15,9 @@ from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bytes
 
+log = logging.getLogger(__name__)
+
 MIN_SIDE = 16  # pixels: one token of the coarsest network; nothing can be tracked in less
-MEMORY_SHARE = 0.5  # of the machine's memory, at most this much for frames; masks and engines need the rest
 
 
 def stride_for(count: int, settings: Settings) -> int:
@@ -29,64 +35,102 @@ def shrink(image: Bytes, max_side: int) -> Bytes:
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
-def _memory() -> int | None:
-    """Return the machine's memory in bytes, None where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
+@dataclass(frozen=True)
+class Stamp:
+    """Which frame of its source a frame is, when it is shown and when it was read.
 
-
-class FrameStore:
-    """Frames kept so far, shrunk, in one array; all of one size.
-
-    source: named in errors. expected: how many frames will probably come. Raises InputError when frames are
-    too small, differ in size, or would not fit in memory.
+    index: from 0. time: seconds as the source states them, None where it does not. arrived: seconds on
+    time.monotonic's clock.
     """
 
-    def __init__(self, source: str, expected: int, settings: Settings) -> None:
-        self.source = source
-        self.size: tuple[int, int] | None = None
-        self.count = 0
-        self._label = ""
-        self._expected = max(1, expected)
-        self._settings = settings
-        self._frames = np.empty((0, 0, 0, 3), np.uint8)
+    index: int
+    time: float | None
+    arrived: float = field(default_factory=monotonic)
 
-    def add(self, image: Bytes, label: str) -> None:
-        """Keep an upright RGB image (H, W, 3) at its source size; ``label`` names it in errors."""
+
+@dataclass(frozen=True)
+class Frame:
+    """One kept frame: image (H, W, 3) uint8 RGB, upright, shrunk."""
+
+    image: Bytes
+    stamp: Stamp
+
+
+class Source(ABC):
+    """Frames of one input, read one after the other, and what is known of it so far.
+
+    label: named in errors. name: stem for output. length: how many frames it stores, None where only its end
+    tells. real_time: it does not wait for its reader. endless: it may go on until it is stopped. count: source
+    frames read so far. size: their (height, width), known from the first on. stopped: no more is wanted.
+    """
+
+    real_time = False
+    endless = False
+
+    def __init__(self, label: str, name: str, length: int | None, settings: Settings) -> None:
+        self.label = label
+        self.name = name
+        self.length = length
+        self.count = 0
+        self.size: tuple[int, int] | None = None
+        self.stride = 1 if length is None else stride_for(length, settings)
+        self._max_side = settings.max_side
+        self._max_frames = settings.max_frames
+        self.stopped = False
+
+    @property
+    def expected(self) -> int | None:
+        """How many frames will probably be kept, None where only the end tells."""
+        return None if self.length is None else -(-self.length // self.stride)
+
+    @property
+    @abstractmethod
+    def fps(self) -> Fraction:
+        """Frames a second, as well as they are known by now."""
+
+    @abstractmethod
+    def read(self) -> Iterator[tuple[Bytes | None, float | None, str]]:
+        """Yield every frame of the source as (image, stated seconds, the frame's name in errors).
+
+        Images (H, W, 3) are uint8 RGB and upright; None where the frame's index is no multiple of the stride.
+        """
+
+    def frames(self) -> Iterator[Frame]:
+        """Yield the kept frames until the source ends or is stopped.
+
+        Raises InputError where frames are too small or differ in size, and where there is none at all.
+        """
+        first, kept = "", 0
+        for image, seconds, label in self.read():
+            stamp = Stamp(self.count, seconds)
+            self.count += 1
+            if image is not None and kept == self._max_frames:  # rare: packets of several frames
+                log.warning("%s has more frames than packets: those from %s on are left out", self.label, label)
+                break
+            if image is not None:
+                first, kept = first or label, kept + 1
+                self._check(image, label, first)
+                yield Frame(shrink(image, self._max_side), stamp)
+            if self.stopped:
+                break
+        if self.size is None and not self.stopped:
+            raise InputError(f"{self.label}: no frame of it can be decoded")
+
+    def stop(self) -> None:
+        """End the frames after the one that is being read; for another thread or a signal's handler."""
+        self.stopped = True
+
+    def _check(self, image: Bytes, label: str, first: str) -> None:
         height, width = image.shape[:2]
         if self.size is None:
             if min(height, width) < MIN_SIDE:
                 raise InputError(
-                    f"{self.source}: {width}×{height} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}; enlarge it"
+                    f"{self.label}: {width}×{height} pixels, expected at least {MIN_SIDE}×{MIN_SIDE}; enlarge it"
                 )
-            self.size, self._label = (height, width), label
+            self.size = (height, width)
         elif self.size != (height, width):
-            was = f"{self._label} is {self.size[1]}×{self.size[0]}"
+            was = f"{first} is {self.size[1]}×{self.size[0]}"
             raise InputError(
-                f"{self.source}: frames differ in size: {was}, {label} is {width}×{height}; "
+                f"{self.label}: frames differ in size: {was}, {label} is {width}×{height}; "
                 "resize them or put each size into a folder of its own"
             )
-        small = shrink(image, self._settings.max_side)
-        if self.count == len(self._frames):
-            self._grow(small.shape[0], small.shape[1])
-        self._frames[self.count] = small
-        self.count += 1
-
-    def frames(self) -> Bytes:
-        """Return the kept frames (T, H, W, 3) uint8."""
-        return self._frames[: self.count]
-
-    def _grow(self, height: int, width: int) -> None:
-        length = max(self._expected, 2 * self.count)
-        need, have = length * height * width * 3, _memory()
-        if have is not None and need > MEMORY_SHARE * have:
-            fit = int(MEMORY_SHARE * have / (height * width * 3))
-            raise InputError(
-                f"{self.source}: {length} frames of {width}×{height} need {need / 2**30:.1f} GiB of the "
-                f"{have / 2**30:.1f} GiB here; use --max-frames {fit} or a smaller --max-side"
-            )
-        grown = np.empty((length, height, width, 3), np.uint8)
-        grown[: self.count] = self._frames[: self.count] if self.count else 0
-        self._frames = grown

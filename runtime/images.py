@@ -1,4 +1,4 @@
-"""Reading of image folders and printf patterns as clips."""
+"""Reading of image folders and printf patterns as frames."""
 
 import contextlib
 import re
@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 
 from samotion.engines.errors import InputError
-from samotion.runtime.frames import FrameStore, stride_for
+from samotion.runtime.frames import Source
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Bytes, Clip
+from samotion.runtime.values import Bytes
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"})
 PATTERN = re.compile(r"%(0?)(\d*)d")
@@ -60,27 +60,27 @@ def list_pattern(pattern: Path) -> list[Path]:
     return [found[key] for key in sorted(found)]
 
 
-def read_images(files: Sequence[Path], source: Path, name: str, settings: Settings, fps: Fraction) -> Clip:
-    """Return the images as a clip of ``fps`` frames a second, strided and shrunk as ``settings`` say.
+class ImageSource(Source):
+    """Images as frames of ``fps`` a second.
 
-    Raises InputError for an image that cannot be read and for images of different sizes, naming them.
+    Raises InputError, naming the file, for an image that cannot be read and for images of different sizes.
     """
-    stride = stride_for(len(files), settings)
-    chosen = files[::stride]
-    store = FrameStore(str(source), len(chosen), settings)
-    for file in chosen:
-        store.add(read_image(file), file.name)
-    assert store.size is not None  # the lists above are never empty
-    index = np.arange(len(chosen), dtype=np.int64) * stride
-    return Clip(
-        name=name,
-        frames=store.frames(),
-        fps=fps,
-        source_size=store.size,
-        source_index=index,
-        source_count=len(files),
-        times=index / float(fps),
-    )
+
+    def __init__(self, files: Sequence[Path], label: str, name: str, settings: Settings, fps: Fraction) -> None:
+        super().__init__(label, name, len(files), settings)
+        self._files = files
+        self._fps = fps
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second, as given."""
+        return self._fps
+
+    def read(self) -> Iterator[tuple[Bytes | None, float | None, str]]:
+        """Yield the images; those that striding leaves out are not even opened."""
+        for index, file in enumerate(self._files):
+            image = read_image(file) if index % self.stride == 0 else None
+            yield image, index / float(self._fps), file.name
 
 
 def read_image(file: Path) -> Bytes:

@@ -15,7 +15,8 @@ class Settings:
     a pitch of ⌊√(H·W/grid_pixels)⌋ pixels. max_tracks: most tracks followed at once. point_chunk: tracks that
     go through the tracker together, few enough that their cost volumes stay in a CPU's cache. max_side: frames
     are shrunk to this longest side, in pixels. max_frames: longer clips are strided down to at most this many
-    frames (None: all).
+    frames (None: all). window: a longer clip is worked on in windows of so many frames (None or 0, published: whole,
+    in memory that grows with the clip). overlap: frames that two windows share, by which objects are known again.
     dynamic_above: probability above which a track is dynamic (None, published: a ladder of thresholds, made for
     thousands of tracks). complete_within: dynamic tracks that stage 1 left out join the object they move beside
     within this part of the frame's diagonal (None, published: they are lost).
@@ -33,6 +34,8 @@ class Settings:
     point_chunk: int = 32
     max_side: int = 1000
     max_frames: int | None = None
+    window: int | None = 120
+    overlap: int = 8
     dynamic_above: float | None = None
     complete_within: float | None = None
     prompt_step: int = 16
@@ -43,18 +46,36 @@ class Settings:
     published_resizing: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("step", "grid_pixels", "max_tracks", "point_chunk", "max_side", "prompt_step", "clicks"):
+        positive = (
+            "step",
+            "grid_pixels",
+            "max_tracks",
+            "point_chunk",
+            "max_side",
+            "overlap",
+            "prompt_step",
+            "clicks",
+        )
+        for name in positive:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}, expected at least 1")
         if self.max_frames is not None and self.max_frames < 1:
             raise SettingsError(f"max_frames is {self.max_frames}, expected at least 1")
+        # With fewer, windows would mostly do again what the one before did, and three could share a frame.
+        if self.window and self.window < 2 * self.overlap:
+            raise SettingsError(
+                f"window is {self.window}, expected at least {2 * self.overlap}, twice the overlap of {self.overlap} "
+                "(or 0: no windows)"
+            )
+        if self.window is not None and self.window < 0:
+            raise SettingsError(f"window is {self.window}, expected 0 or more")
         if self.seed < 0 or self.background_clicks < 0:
             raise SettingsError("seed and background_clicks must not be negative")
 
     @classmethod
     def published(cls) -> "Settings":
         """Return what the published system does, whatever a bundle states: its efficiency mode, its fallback."""
-        return cls(max_frames=100, best_three=True, published_resizing=True)
+        return cls(max_frames=100, window=None, best_three=True, published_resizing=True)
 
     def override(self, values: Mapping[str, Any]) -> "Settings":
         """Return these settings with ``values`` in place; raises SettingsError on an unknown name."""

@@ -1,6 +1,7 @@
-"""Decoding of video files with PyAV: any container, upright, timed, up to the first damage."""
+"""Decoding of video with PyAV: what files and live streams share, and files: upright, timed, up to the damage."""
 
 import logging
+from abc import abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -9,12 +10,11 @@ from typing import Any
 import av
 import av.container
 import numpy as np
-from numpy.typing import NDArray
 
 from samotion.engines.errors import InputError
-from samotion.runtime.frames import FrameStore, stride_for
+from samotion.runtime.frames import Source
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Bytes, Clip
+from samotion.runtime.values import Bytes
 
 log = logging.getLogger(__name__)
 
@@ -23,39 +23,106 @@ MAX_FPS = 1000  # beyond it a container's rate is its clock, not a frame rate
 LOCAL_ONLY = {"protocol_whitelist": "file,crypto,data"}  # a playlist must not reach out to the network
 
 
-def read_video(path: Path, name: str, settings: Settings) -> Clip:
-    """Return the frames of a video file, strided and shrunk as ``settings`` say.
+class DecodedSource(Source):
+    """Frames that FFmpeg decodes: rotated and mirrored as the display matrix says, without sound, pixels square."""
 
-    Rotation and mirroring of the display matrix are applied; audio is ignored; pixels count as square. A
-    damaged file gives the frames before the damage and logs a warning. Raises InputError if none decodes.
+    def __init__(self, label: str, name: str, length: int | None, settings: Settings) -> None:
+        super().__init__(label, name, length, settings)
+        self._stated_rate: Fraction | None = None
+        self._first: float | None = None
+        self._last: float | None = None
+
+    @property
+    def fps(self) -> Fraction:
+        """Frames a second on average: as the container states them, else from the times so far, else 24."""
+        if self._stated_rate is not None:
+            return self._stated_rate
+        if self._first is not None and self._last is not None and self._last > self._first:
+            return Fraction((self.count - 1) / (self._last - self._first)).limit_denominator(1001)
+        return FALLBACK_FPS
+
+    def read(self) -> Iterator[tuple[Bytes | None, float | None, str]]:
+        """Yield every frame that can be decoded."""
+        with self._open() as container:
+            stream = video_stream(self.label, container)
+            rates = (stream.average_rate, stream.guessed_rate)
+            self._stated_rate = next((Fraction(rate) for rate in rates if rate and 0 < rate <= MAX_FPS), None)
+            for frame in self._decoded(container, stream):
+                self._first = frame.time if self._first is None else self._first
+                self._last = frame.time
+                image = None
+                if self.count % self.stride == 0:
+                    image = turn(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), display_matrix(frame))
+                yield image, frame.time, f"frame {self.count}"
+            self._ended(stream)
+
+    @abstractmethod
+    def _open(self) -> av.container.InputContainer:
+        """Open the source; raises InputError."""
+
+    @abstractmethod
+    def _decoded(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        """Yield the frames, whatever damage there is on the way."""
+
+    def _ended(self, stream: av.VideoStream) -> None:
+        """Look once more at ``stream`` when all frames are read."""
+
+
+class VideoSource(DecodedSource):
+    """Frames of a video file.
+
+    counted: count its frames beforehand, which reads the file twice. A damaged file gives the frames before the
+    damage and logs a warning. Raises InputError if none decodes.
     """
-    expected = _count_packets(path)
-    stride = stride_for(expected, settings)
-    store = FrameStore(str(path), -(-expected // stride), settings)
-    times: list[float | None] = []
-    with _open(path) as container:
-        stream = _video_stream(path, container)
-        for index, frame in enumerate(_frames(path, container, stream)):
-            times.append(frame.time)
-            if index % stride == 0:
-                image = np.asarray(frame.to_ndarray(format="rgb24"), np.uint8)
-                store.add(turn(image, display_matrix(frame)), f"frame {index}")
-        if store.size is None:
-            raise InputError(f"{path}: no frame of it can be decoded")
-        fps = _rate(stream, times)
-        _warn_if_short(path, stream, times, fps)
-    seconds = _seconds(times, fps)
-    kept = np.arange(store.count, dtype=np.int64) * stride
-    again = stride_for(store.count, settings)  # more frames than packets: rare, but the limit holds
-    return Clip(
-        name=name,
-        frames=store.frames()[::again],
-        fps=fps,
-        source_size=store.size,
-        source_index=kept[::again],
-        source_count=len(times),
-        times=seconds[kept][::again],
-    )
+
+    def __init__(self, path: Path, name: str, settings: Settings, counted: bool) -> None:
+        super().__init__(str(path), name, _count_packets(path) if counted else None, settings)
+        self._path = path
+
+    def _open(self) -> av.container.InputContainer:
+        return _open(self._path)
+
+    def _decoded(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
+        """Yield decoded frames up to the first damage, which is logged."""
+        count = 0
+        try:
+            for packet in container.demux(stream):
+                if packet.is_corrupt and count:
+                    break
+                for frame in packet.decode():
+                    if isinstance(frame, av.VideoFrame) and not frame.is_corrupt:
+                        count += 1
+                        yield frame
+            else:
+                return
+        except av.FFmpegError:
+            pass
+        for frame in _flush(stream):
+            count += 1
+            yield frame
+        if count:
+            log.warning("%s is damaged: only the %d frames before the damage are used", self.label, count)
+
+    def _ended(self, stream: av.VideoStream) -> None:
+        """Log where the file ends well before the length that it states: truncation can go without an error."""
+        last = self._last
+        if stream.duration is None or stream.time_base is None or last is None:
+            return
+        stated, fps = float(((stream.start_time or 0) + stream.duration) * stream.time_base), float(self.fps)
+        if last + 2.5 / fps < stated and (self.count + 2) / fps < stated:
+            log.warning("%s ends after %d frames, before the %.1f s it states", self.label, self.count, stated)
+
+
+def video_stream(label: str, container: av.container.InputContainer) -> av.VideoStream:
+    """Return the stream of ``container`` to decode; raises InputError, naming ``label``, where it has none."""
+    stream = container.streams.best("video")
+    # FFmpeg draws any .txt file as terminal art.
+    if not isinstance(stream, av.VideoStream) or container.format.name == "tty":
+        raise InputError(f"{label}: has no video in it")
+    if stream.codec_context is None:
+        raise InputError(f"{label}: FFmpeg has no decoder for its video")
+    stream.thread_type = "AUTO"
+    return stream
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
@@ -87,49 +154,16 @@ def _open(path: Path) -> av.container.InputContainer:
         raise InputError(f"{path}: not a video, or its index is missing ({why})") from error
 
 
-def _video_stream(path: Path, container: av.container.InputContainer) -> av.VideoStream:
-    stream = container.streams.best("video")
-    # FFmpeg draws any .txt file as terminal art.
-    if not isinstance(stream, av.VideoStream) or container.format.name == "tty":
-        raise InputError(f"{path}: has no video in it")
-    if stream.codec_context is None:
-        raise InputError(f"{path}: FFmpeg has no decoder for its video")
-    stream.thread_type = "AUTO"
-    return stream
-
-
 def _count_packets(path: Path) -> int:
     """Return how many frames are stored, without decoding: containers' own counts are often absent."""
     count = 0
     with _open(path) as container:
         try:
-            for packet in container.demux(_video_stream(path, container)):
+            for packet in container.demux(video_stream(str(path), container)):
                 count += packet.size > 0 and not packet.is_discard
         except av.FFmpegError:
             pass  # decoding meets the same damage and reports it
     return count
-
-
-def _frames(path: Path, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield decoded frames up to the first damage, which is logged."""
-    count = 0
-    try:
-        for packet in container.demux(stream):
-            if packet.is_corrupt and count:
-                break
-            for frame in packet.decode():
-                if isinstance(frame, av.VideoFrame) and not frame.is_corrupt:
-                    count += 1
-                    yield frame
-        else:
-            return
-    except av.FFmpegError:
-        pass
-    for frame in _flush(stream):
-        count += 1
-        yield frame
-    if count:
-        log.warning("%s is damaged: only the %d frames before the damage are used", path, count)
 
 
 def _flush(stream: av.VideoStream) -> Iterator[av.VideoFrame]:
@@ -140,33 +174,3 @@ def _flush(stream: av.VideoStream) -> Iterator[av.VideoFrame]:
                 yield frame
     except av.FFmpegError:
         return
-
-
-def _rate(stream: av.VideoStream, times: list[float | None]) -> Fraction:
-    """Return the average frames a second: as the container states it, else from the times, else 24."""
-    for rate in (stream.average_rate, stream.guessed_rate):
-        if rate is not None and 0 < rate <= MAX_FPS:
-            return Fraction(rate)
-    first, last = times[0], times[-1]
-    if first is not None and last is not None and last > first:
-        return Fraction((len(times) - 1) / (last - first)).limit_denominator(1001)
-    return FALLBACK_FPS
-
-
-def _seconds(times: list[float | None], fps: Fraction) -> NDArray[np.float64]:
-    """Return seconds from the first frame; even steps where the stream's own times are absent or go back."""
-    stated = np.array([np.nan if time is None else time for time in times], np.float64)
-    stated -= stated[0]
-    if np.isnan(stated).any() or (np.diff(stated) <= 0).any():
-        return np.arange(len(times)) / float(fps)
-    return stated
-
-
-def _warn_if_short(path: Path, stream: av.VideoStream, times: list[float | None], fps: Fraction) -> None:
-    """Log where the file ends well before the length that it states: truncation can go without an error."""
-    last = times[-1]
-    if stream.duration is None or stream.time_base is None or last is None:
-        return
-    stated = float(((stream.start_time or 0) + stream.duration) * stream.time_base)
-    if last + 2.5 / float(fps) < stated and (len(times) + 2) / float(fps) < stated:
-        log.warning("%s ends after %d frames, before the %.1f s it states", path, len(times), stated)

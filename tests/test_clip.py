@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.video_files import picture, write_image, write_video
 
 from samotion.engines.errors import InputError
-from samotion.runtime import frames as frames_module
+from samotion.runtime import windows
 from samotion.runtime.clip import clip_name, read_clip
 from samotion.runtime.images import natural
 from samotion.runtime.settings import Settings
@@ -241,7 +241,7 @@ def test_too_small_is_said(tmp_path: Path) -> None:
 
 
 def test_more_frames_than_memory_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frames_module, "_memory", lambda: 32 * 32 * 3 * 10)
+    monkeypatch.setattr(windows, "machine_memory", lambda: 32 * 32 * 3 * 10)
     path = write_video(tmp_path / "a.mp4", [picture(32, 32)] * 6)
     with pytest.raises(InputError, match="--max-frames 5"):
         read_clip(path)
