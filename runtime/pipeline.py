@@ -1,115 +1,107 @@
-"""The straight line from a clip to the masks of everything in it that moves by itself."""
+"""From a clip, or the windows of an input of any length, to everything in it that moves by itself."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime.depth import estimate
-from samotion.runtime.features import describe
-from samotion.runtime.grouping import completed, group_tracks
-from samotion.runtime.masks import segment_objects
-from samotion.runtime.merging import merge_objects
-from samotion.runtime.motion import STILL, label
+from samotion.runtime.carrying import MOST_WINDOWS, Known, cut_drift, follow, remember
+from samotion.runtime.joining import joined
+from samotion.runtime.linking import UNKNOWN, Identified, identified, link
 from samotion.runtime.progress import Progress
-from samotion.runtime.prompts import background_points, promptable
-from samotion.runtime.resizing import kernels
-from samotion.runtime.sam import MaskNetwork, fill_holes
+from samotion.runtime.sam import MaskNetwork
 from samotion.runtime.settings import Settings
-from samotion.runtime.tracks import track
-from samotion.runtime.values import Bool, Clip, Float, MotionLabels, ObjectMasks, Prompt, Result, TrackGroup, Tracks
+from samotion.runtime.stages import Stages, find_groups
+from samotion.runtime.values import Bool, Clip, ObjectMasks, Piece, Result, Tracks
+from samotion.runtime.windows import Window, windows_of
+
+__all__ = ["find_groups", "segment", "stream"]
 
 
 def segment(clip: Clip, bundle: Bundle, settings: Settings | None = None, progress: Progress | None = None) -> Result:
     """Return the objects of ``clip`` that move by themselves; the same input and seed give the same masks.
 
-    settings: None takes the published constants with what the bundle states. Raises EngineError where an
-    engine fails.
+    A clip longer than ``settings.window`` is worked on in windows; object k has the identity k + 1, and each track
+    is hidden outside its own window. settings: None takes the published constants with what the bundle states.
+    Raises EngineError where an engine fails, InputError where so long a result does not fit in memory, which
+    ``stream`` gives piece by piece.
     """
     settings = settings or Settings().override(bundle.settings)
-    progress = progress or Progress()
-    timer = _Timer()
-    if len(clip.frames) < 2:  # a single frame shows no motion
-        return Result(clip, _no_tracks(len(clip.frames)), _NO_LABELS, _no_masks(clip), timer.seconds)
-    with timer("tracks"):
-        tracks = track(clip, bundle, settings, progress)
-    with timer("depth"):
-        disparity = estimate(clip, bundle, progress, kernels(settings))
-    with timer("features"):
-        features = describe(clip, tracks, bundle, progress, kernels(settings))
-    with timer("motion"):
-        labels = label(clip, tracks, disparity, features, bundle, settings, progress)
-    masks = _masks(clip, tracks, labels, bundle, settings, progress, timer)
-    return Result(clip, tracks, labels, masks, timer.seconds)
+    return joined(clip, stream(windows_of(clip, settings), bundle, settings, progress))
 
 
-def _masks(
-    clip: Clip,
-    tracks: Tracks,
-    labels: MotionLabels,
-    bundle: Bundle,
-    settings: Settings,
-    progress: Progress,
-    timer: "_Timer",
-) -> ObjectMasks:
-    """Return the objects' masks; SAM2 does not run at all where nothing moves."""
-    if not labels.dynamic.any():
-        return _no_masks(clip)
-    moving, static = tracks.select(labels.dynamic), tracks.select(labels.probability < STILL)
-    with timer("encoder"):
-        network = MaskNetwork(clip, bundle, progress, kernels(settings))
-    with timer("grouping"):
-        groups = find_groups(moving, static, network, settings)
-    with timer("masks"):
-        found = segment_objects(groups, moving, static, network, settings, progress)
-    with timer("merging"):
-        return merge_objects(found)
+def stream(
+    windows: Iterable[Window], bundle: Bundle, settings: Settings | None = None, progress: Progress | None = None
+) -> Iterator[Piece]:
+    """Yield what each window adds as soon as it is known, in the memory of one window.
 
-
-def find_groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: Settings) -> list[TrackGroup]:
-    """Return the objects that stage 1 finds, asking ``network`` for one object at a time.
-
-    They are completed by tracks that move beside them where the settings say so.
+    An object is known again by its masks on the frames that two windows share. One that a window does not find,
+    because it stands still or is hidden, is followed by SAM2's memory for at most MOST_WINDOWS windows and until
+    a whole window does not show it; what comes back after that is a new object. settings, errors: see segment.
     """
-
-    def ask(frame: int, click: Float) -> Bool:
-        still = static.xy[static.visible[:, frame], frame]
-        around = background_points(still, click[None], settings.background_clicks)
-        xy = np.concatenate([click[None], around]).astype(np.float32)
-        answer = network.click(frame, [Prompt(frame, xy, np.arange(len(xy)) < 1)])
-        return network.at_frame_size(fill_holes(answer.mask[0]))
-
-    groups = group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
-    if settings.complete_within is None:
-        return groups
-    radius = settings.complete_within * float(np.hypot(*network.size))
-    return completed(groups, moving.xy, moving.visible, radius)
+    settings = settings or Settings().override(bundle.settings)
+    follower = _Follower(bundle, settings, progress or Progress())
+    for window in windows:
+        yield follower.piece(window)
 
 
-_NO_LABELS = MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
+class _Follower:
+    """Works on one window after the other and remembers its objects until the next."""
 
+    def __init__(self, bundle: Bundle, settings: Settings, progress: Progress) -> None:
+        self._bundle = bundle
+        self._settings = settings
+        self._progress = progress
+        self._seen: Identified | None = None
+        self._network: MaskNetwork | None = None
+        self._last = 0
 
-def _no_tracks(frames: int) -> Tracks:
-    """Return no tracks at all."""
-    empty = np.zeros((0, frames), np.float32)
-    return Tracks(np.zeros((0, frames, 2), np.float32), empty > 0, empty, empty, np.zeros(0, np.int64))
+    def piece(self, window: Window) -> Piece:
+        """Return what ``window`` adds."""
+        clip, shared = window.clip, window.shared
+        with self._progress.window(window.start, window.start + len(clip.frames)) as progress:
+            stages = Stages(clip, self._bundle, self._settings, progress)
+            known = self._known(stages)
+            tracks, labels = stages.motion()
+            found = np.zeros((0, len(clip.frames), *clip.size), np.bool_)
+            # SAM2 does not run at all where nothing moves and nothing is left to follow.
+            if labels.dynamic.any() or any(item.still < MOST_WINDOWS for item in known):
+                self._network = stages.network()
+                if labels.dynamic.any():
+                    found = stages.objects(tracks, labels, self._network).values
+            self._seen = self._identified(found, known, shared, tracks, stages)
+        self._last = max(self._last, int(self._seen.identities.max(initial=0)))
+        return Piece(
+            clip=clip.part(slice(shared, None)),
+            identities=self._seen.identities,
+            masks=ObjectMasks(self._seen.masks[:, shared:]),
+            tracks=tracks,
+            labels=labels,
+            start=window.start,
+            seconds=stages.seconds,
+            arrived=window.arrived,
+        )
 
+    def _known(self, stages: Stages) -> list[Known]:
+        """Return the objects of the window before, and let go of its features."""
+        if self._seen is None or self._network is None:
+            return []
+        with stages.timed("carrying"):
+            known = remember(self._seen, self._network, self._settings)
+        self._seen = self._network = None
+        return known
 
-def _no_masks(clip: Clip) -> ObjectMasks:
-    """Return no objects at all."""
-    return ObjectMasks(np.zeros((0, len(clip.frames), *clip.size), np.bool_))
-
-
-class _Timer:
-    """Wall time by stage, in seconds."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, stage: str) -> Iterator[None]:
-        begun = time.perf_counter()
-        yield
-        self.seconds[stage] = time.perf_counter() - begun
+    def _identified(self, found: Bool, known: list[Known], shared: int, tracks: Tracks, stages: Stages) -> Identified:
+        """Return who the objects ``found`` in this window are, and the known ones that it did not find."""
+        if not shared or self._network is None:
+            return Identified(found, np.arange(1, len(found) + 1), np.zeros(len(found), np.int64))
+        with stages.timed("linking"):
+            tails = [item.tail.last(shared) for item in known]
+            links = link(np.stack(tails) if tails else found[:0, :shared], found[:, :shared])
+        lost = [item for p, item in enumerate(known) if p not in links and item.still < MOST_WINDOWS]
+        with stages.timed("carrying"):
+            carried = follow(lost, self._network, shared, stages.progress)
+            cut_drift(carried.masks, tracks, shared)
+        with stages.timed("linking"):
+            names = np.array([UNKNOWN if p == UNKNOWN else known[p].identity for p in links], np.int64)
+            return identified(found, names, carried, shared, self._last)

@@ -27,9 +27,17 @@ class Progress:
         """Run one stage of ``total`` steps under ``name``; nothing is announced as done if it fails."""
         yield _Uncounted()
 
+    @contextlib.contextmanager
+    def window(self, start: int, stop: int) -> Iterator["Progress"]:  # noqa: ARG002
+        """Give the progress for the stages of one window, of frames ``start`` to ``stop`` - 1."""
+        yield self
+
 
 class LineProgress(Progress):
-    """One plain line a stage when it is done, with its seconds; ``title`` starts each line."""
+    """One plain line a stage, and from the second window on a line a window, when it is done, with its seconds.
+
+    ``title`` starts each line.
+    """
 
     def __init__(self, stream: TextIO, title: str) -> None:
         self._stream = stream
@@ -42,15 +50,29 @@ class LineProgress(Progress):
         yield _Uncounted()
         print(f"{self._title}: {name} {time.perf_counter() - start:.1f} s", file=self._stream, flush=True)
 
+    @contextlib.contextmanager
+    def window(self, start: int, stop: int) -> Iterator[Progress]:
+        """Run the stages of one window; those of later ones share a line."""
+        if not start:
+            yield self
+            return
+        with self.stage(_range(start, stop), 1):
+            yield Progress()
+
+
+def _range(start: int, stop: int) -> str:
+    return f"frames {start}-{stop - 1}"
+
 
 class _Bar:
-    def __init__(self, title: str, name: str, total: int, stream: TextIO) -> None:
+    def __init__(self, title: str, name: str, total: int, stream: TextIO, leave: bool) -> None:
         from tqdm import tqdm
 
         self._bar = tqdm(
             desc=f"{title}: {name}",
             total=total,
             file=stream,
+            leave=leave,
             dynamic_ncols=True,
             bar_format="{desc:<28} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {elapsed}, {remaining} left",
         )
@@ -63,17 +85,23 @@ class _Bar:
 
 
 class BarProgress(Progress):
-    """A live bar a stage with the time left; ``title`` starts each."""
+    """A live bar a stage with the time left; ``title`` starts each; ``leave``: they stay when they are done."""
 
-    def __init__(self, stream: TextIO, title: str) -> None:
+    def __init__(self, stream: TextIO, title: str, leave: bool = True) -> None:
         self._stream = stream
         self._title = title
+        self._leave = leave
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:
         """Run one stage under its bar."""
-        with contextlib.closing(_Bar(self._title, name, total, self._stream)) as bar:
+        with contextlib.closing(_Bar(self._title, name, total, self._stream, self._leave)) as bar:
             yield bar
+
+    @contextlib.contextmanager
+    def window(self, start: int, stop: int) -> Iterator[Progress]:
+        """Run the stages of one window; the bars of later ones make way for the next."""
+        yield self if not start else BarProgress(self._stream, f"{self._title} {_range(start, stop)}", leave=False)
 
 
 def progress_on(stream: TextIO, title: str, quiet: bool = False) -> Progress:

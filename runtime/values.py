@@ -14,6 +14,7 @@ Bool = NDArray[np.bool_]
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
 Bytes = NDArray[np.uint8]
+Labels = NDArray[np.uint8] | NDArray[np.uint16]  # object ids, 0 background; 16 bits where an id is above 255
 
 
 def _expect(name: str, array: NDArray[np.generic], shape: tuple[int | None, ...], dtype: type) -> None:
@@ -52,6 +53,11 @@ class Clip:
     def size(self) -> tuple[int, int]:
         """Height and width of the frames."""
         return self.frames.shape[1], self.frames.shape[2]
+
+    def part(self, frames: slice) -> "Clip":
+        """Return the clip of some of the frames."""
+        index, times = self.source_index[frames], self.times[frames]
+        return Clip(self.name, self.frames[frames], self.fps, self.source_size, index, self.source_count, times)
 
 
 @dataclass(frozen=True)
@@ -155,3 +161,26 @@ class Result:
     labels: MotionLabels
     masks: ObjectMasks
     seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What one window of an input adds: its frames that no window before had, and where each object is in them.
+
+    clip: those frames; source_count is how many source frames were read by then. identities: (K,) int64 from 1
+    up, ascending, those of masks; an object keeps its own through all pieces. tracks, labels: of the whole
+    window, whose first frame is number ``start`` of all frames kept. seconds: by stage. arrived: when the first
+    of the frames was read, on time.monotonic's clock.
+    """
+
+    clip: Clip
+    identities: Int
+    masks: ObjectMasks
+    tracks: Tracks
+    labels: MotionLabels
+    start: int
+    seconds: dict[str, float]
+    arrived: float
+
+    def __post_init__(self) -> None:
+        _expect("identities", self.identities, (len(self.masks.values),), np.int64)

@@ -1,0 +1,151 @@
+"""Objects that a new window did not find again: what is remembered of them, and following them through it."""
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from samotion.runtime.linking import Identified
+from samotion.runtime.memory import Memory, MemoryBank
+from samotion.runtime.progress import Progress
+from samotion.runtime.prompts import background_points, densest, in_mask, spread
+from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Bool, Bytes, Float, Prompt, Tracks
+
+# What stood still, or was hidden, for two windows (ten seconds of default windows at 24 frames a second) is no
+# moving object any more; and what is followed without new clicks drifts.
+MOST_WINDOWS = 2
+SURE = 10.0  # a given mask enters as logits of ±10, and its presence is as sure (SAM2)
+CANDIDATES = 200  # points of a mask among which its clicks are chosen
+FEWEST_POINTS = 3  # that must be in a mask, or have been, before they can speak against it
+HOLDS = 0.5  # of the points in a mask or held by it at first, the part that must be both
+AROUND = 24  # pixels between the points among which background clicks are chosen
+MARGIN = np.ones((13, 13), np.uint8)  # no background click within six pixels of the mask
+
+
+@dataclass(frozen=True)
+class Known:
+    """An object of the window before.
+
+    identity: its id. still: for how many windows only memory has followed it. memories: SAM2's of the last frames
+    that show it, by frame counted from the window's end (-1 is the last one). tail: its masks on the last frames.
+    """
+
+    identity: int
+    still: int
+    memories: dict[int, Memory]
+    tail: "Tail"
+
+
+class Tail:
+    """Masks (S, H, W) bool, kept in an eighth of the memory."""
+
+    def __init__(self, masks: Bool) -> None:
+        self._shape = masks.shape
+        self._bits: Bytes = np.packbits(masks.reshape(len(masks), -1), axis=1)
+
+    def last(self, count: int) -> Bool:
+        """Return the last ``count`` masks (count, H, W)."""
+        _, height, width = self._shape
+        bits = np.unpackbits(self._bits[-count:], axis=1, count=height * width)
+        return bits.reshape(count, height, width).astype(np.bool_)
+
+
+def remember(seen: Identified, network: MaskNetwork, settings: Settings) -> list[Known]:
+    """Return what the next window may need of the objects of this one; those that no frame shows are left out."""
+    asked: dict[int, list[int]] = defaultdict(list)
+    for k, own in enumerate(seen.masks):
+        for frame in np.flatnonzero(own.any(axis=(1, 2)))[-network.limits.memory_frames :]:
+            asked[int(frame)].append(k)
+    memories: list[dict[int, Memory]] = [{} for _ in seen.masks]
+    for frame, shown in sorted(asked.items()):
+        for k, memory in zip(shown, _memories(frame, seen.masks[shown, frame], network, settings), strict=True):
+            memories[k][frame - network.frames] = memory
+    most = max(settings.overlap, (settings.window or 0) // 2)  # of what cut() may let two windows share
+    return [
+        Known(int(seen.identities[k]), int(seen.still[k]), own, Tail(seen.masks[k, -most:]))
+        for k, own in enumerate(memories)
+        if own
+    ]
+
+
+def follow(known: list[Known], network: MaskNetwork, shared: int, progress: Progress) -> Identified:
+    """Return known objects in the window of ``network``, followed by SAM2's memory alone.
+
+    The first ``shared`` frames keep the masks that they have.
+    """
+    masks = np.zeros((len(known), network.frames, *network.size), np.bool_)
+    banks = [_bank(item, shared) for item in known]
+    for own, item in zip(masks, known, strict=True):
+        own[:shared] = item.tail.last(shared)
+    reach = max(network.limits.memory_frames, network.limits.pointers)
+    with progress.stage("carrying", len(known) * (network.frames - shared)) as stage:
+        for frame in range(shared, network.frames if known else shared):
+            answer = network.track(frame, banks, reverse=False)
+            for k, memory in enumerate(network.remember(frame, answer, clicked=False)):
+                masks[k, frame] = network.at_frame_size(fill_holes(answer.mask[k]))
+                banks[k].tracked[frame] = memory
+                banks[k].forget(frame, reach, frame)
+            stage.advance(len(known))
+    identities = np.array([item.identity for item in known], np.int64)
+    return Identified(masks, identities, np.array([item.still + 1 for item in known], np.int64))
+
+
+def cut_drift(masks: Bool, tracks: Tracks, shared: int) -> None:
+    """Empty carried masks (C, T, H, W) from where they no longer hold the points that they held at first.
+
+    The points are those of ``tracks`` that the first ``shared`` frames show. What follows by memory alone slides
+    off its object sooner or later, and points do not slide with it. A frame with few points says nothing.
+    """
+    seen, xy = tracks.visible, tracks.xy
+    for own in masks:
+        inside = np.zeros(seen.shape, np.bool_)
+        for frame in np.flatnonzero(own.any(axis=(1, 2))).tolist():
+            inside[:, frame] = seen[:, frame] & in_mask(xy[:, frame], own[frame])
+        known = seen[:, :shared].any(axis=1)
+        held = inside[:, :shared].sum(axis=1) * 2 > seen[:, :shared].sum(axis=1)
+        for frame in range(shared, own.shape[0]):
+            now, then = inside[known, frame], (held & seen[:, frame])[known]
+            either = np.count_nonzero(now | then)
+            if now.any() and either >= FEWEST_POINTS and np.count_nonzero(now & then) < HOLDS * either:
+                own[frame:] = False
+                break
+
+
+def _bank(item: Known, shared: int) -> MemoryBank:
+    """Return what is remembered of an object, by the frames of a window that shares ``shared`` frames."""
+    frames = {frame + shared: memory for frame, memory in item.memories.items()}
+    # As clicked count two of them: more would crowd out the recent frames in networks that read few.
+    clicked = {frame: frames[frame] for frame in (min(frames), max(frames))}
+    return MemoryBank(clicked, {frame: memory for frame, memory in frames.items() if frame not in clicked})
+
+
+def _memories(frame: int, masks: Bool, network: MaskNetwork, settings: Settings) -> list[Memory]:
+    """Return SAM2's memories of the masks (K, H, W) that objects have on ``frame``."""
+    side = network.limits.size // 4
+    logits = np.stack([_logits(mask, side) for mask in masks])
+    answer = network.click(frame, [_clicks(frame, mask, settings) for mask in masks], previous=logits)
+    sure = np.full(len(masks), SURE, np.float32)
+    return network.remember(frame, Answer(logits, answer.iou, sure, answer.pointer), clicked=True)
+
+
+def _logits(mask: Bool, side: int) -> Float:
+    """Return a mask (H, W) as the logits (side, side) of an answer that draws it."""
+    share = cv2.resize(mask.astype(np.float32), (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray((2 * share - 1) * SURE, np.float32)
+
+
+def _clicks(frame: int, mask: Bool, settings: Settings) -> Prompt:
+    """Return clicks spread over ``mask`` (H, W) and over what is around it, as many as objects get otherwise."""
+    inner = cv2.erode(mask.astype(np.uint8), np.ones((3, 3), np.uint8))
+    y, x = np.nonzero(inner if inner.any() else mask)
+    every = max(1, len(x) // CANDIDATES)
+    points = np.stack([x, y], axis=1)[::every].astype(np.float32)
+    inside = points[spread(points, [densest(points)], settings.clicks)]
+    y, x = np.mgrid[0 : mask.shape[0] : AROUND, 0 : mask.shape[1] : AROUND].reshape(2, -1)
+    away = cv2.dilate(mask.astype(np.uint8), MARGIN)[y, x] == 0
+    outside = background_points(np.stack([x, y], axis=1)[away].astype(np.float32), inside, settings.background_clicks)
+    xy = np.concatenate([inside, outside]).astype(np.float32)
+    return Prompt(frame, xy, np.arange(len(xy)) < len(inside))

@@ -1,0 +1,59 @@
+"""The pieces of a clip's windows as one result in memory."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from samotion.engines.errors import InputError
+from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Piece, Result, Tracks
+from samotion.runtime.windows import MEMORY_SHARE, machine_memory
+
+
+def joined(clip: Clip, pieces: Iterable[Piece]) -> Result:
+    """Return ``pieces``, which cover ``clip``, as one result: object k is identity k + 1; that of one piece as it is.
+
+    Tracks are hidden, at (0, 0), outside their own window. Raises InputError where the masks do not fit in memory.
+    """
+    # Without their frames, which would be a second copy of the clip.
+    kept = [replace(piece, clip=piece.clip.part(slice(0))) for piece in pieces]
+    if len(kept) == 1:
+        return Result(clip, kept[0].tracks, kept[0].labels, kept[0].masks, kept[0].seconds)
+    count = max((int(piece.identities.max(initial=0)) for piece in kept), default=0)
+    need, have = count * len(clip.frames) * clip.size[0] * clip.size[1], machine_memory()
+    if have is not None and need > MEMORY_SHARE * have:
+        raise InputError(
+            f"{clip.name}: {count} objects in {len(clip.frames)} frames need {need / 2**30:.1f} GiB of the "
+            f"{have / 2**30:.1f} GiB here as one result; take them piece by piece from pipeline.stream"
+        )
+    masks = np.zeros((count, len(clip.frames), *clip.size), np.bool_)
+    seconds: dict[str, float] = {}
+    begin = 0
+    for piece in kept:
+        end = begin + piece.masks.values.shape[1]
+        masks[piece.identities - 1, begin:end] = piece.masks.values
+        begin = end
+        for stage, spent in piece.seconds.items():
+            seconds[stage] = seconds.get(stage, 0.0) + spent
+    probability = np.concatenate([piece.labels.probability for piece in kept])
+    labels = MotionLabels(probability, np.concatenate([piece.labels.dynamic for piece in kept]))
+    return Result(clip, _all_tracks(kept, len(clip.frames)), labels, ObjectMasks(masks), seconds)
+
+
+def _all_tracks(pieces: list[Piece], frames: int) -> Tracks:
+    """Return the tracks of every window, over all frames."""
+    count = sum(len(piece.tracks.xy) for piece in pieces)
+    empty = np.zeros((3, count, frames), np.float32)
+    every = Tracks(
+        np.zeros((count, frames, 2), np.float32), empty[0] > 0, empty[1], empty[2], np.zeros(count, np.int64)
+    )
+    row = 0
+    for piece in pieces:
+        own = piece.tracks
+        n, t = own.visible.shape
+        where = slice(row, row + n), slice(piece.start, piece.start + t)
+        every.xy[where], every.visible[where] = own.xy, own.visible
+        every.visibility[where], every.confidence[where] = own.visibility, own.confidence
+        every.query_frame[row : row + n] = own.query_frame + piece.start
+        row += n
+    return every
