@@ -1,25 +1,29 @@
 """The overlay video: coloured masks, outlines and ids over the frames."""
 
+import contextlib
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import av
 import cv2
 import numpy as np
 
 from samotion.runtime.palette import davis_palette
-from samotion.runtime.values import Bool, Bytes, Clip
+from samotion.runtime.values import Bool, Bytes, Clip, Labels
 
 OPACITY = 0.45
-CLOCK = Fraction(1, 90_000)  # seconds a tick, for clips whose frames are not evenly spaced
+TICKS = 90_000  # a second, about: what MPEG streams use
+MOST_TICKS = 1_000_000  # a second; beyond, a rate's fraction is noise
 ENCODING = {"crf": "20", "preset": "veryfast"}
 PALETTE = davis_palette()
 
 
-def draw(frame: Bytes, labels: Bytes) -> Bytes:
-    """Return ``frame`` (H, W, 3) RGB with the objects of ``labels`` (H, W) uint8 ids drawn on it."""
-    mixed = cv2.addWeighted(frame, 1 - OPACITY, PALETTE[labels], OPACITY, 0)
+def draw(frame: Bytes, labels: Labels) -> Bytes:
+    """Return ``frame`` (H, W, 3) RGB with the objects of ``labels`` (H, W) drawn on it; ids share 255 colours."""
+    mixed = cv2.addWeighted(frame, 1 - OPACITY, PALETTE[_colour(labels)], OPACITY, 0)
     picture = frame.copy()
     cv2.copyTo(mixed, (labels > 0).astype(np.uint8), picture)
     ids = [int(identity) for identity in np.unique(labels) if identity]
@@ -32,34 +36,54 @@ def draw(frame: Bytes, labels: Bytes) -> Bytes:
     return picture
 
 
-def write_overlay(path: Path, clip: Clip, labels_of: Callable[[int], Bytes]) -> None:
-    """Write H.264 in yuv420p at the source's frame times, padded by a pixel where a side is odd.
+class Overlay:
+    """H.264 in yuv420p at the source's frame times, padded by a pixel where a side is odd; a context manager.
 
-    labels_of: frame index → (H, W) uint8 ids at the clip's frame size. Raises OSError where writing fails.
+    first: a clip of the first frames, whose size and rate the video has. Raises OSError where writing fails.
     """
-    step = _even_step(clip)
-    height, width = (side + side % 2 for side in clip.size)
-    with av.open(str(path.resolve()), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=clip.fps / (step or 1), options=ENCODING)
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.time_base = CLOCK if step is None else step / clip.fps
-        ticks = np.arange(len(clip.frames)) if step else np.round(clip.times / float(CLOCK)).astype(np.int64)
+
+    def __init__(self, path: Path, first: Clip) -> None:
+        self._fps = first.fps
+        # Whole source frames are whole ticks, so that even times stay exact; others are rounded to a tick.
+        whole = first.fps.numerator if first.fps.numerator <= MOST_TICKS else 1
+        self._clock = Fraction(1, whole * max(1, round(TICKS / whole)))
+        self._even = True
+        self._tick = -1
+        self._container = av.open(str(path.resolve()), "w", format="mp4")
+        stride = int(first.source_index[1] - first.source_index[0]) if len(first.source_index) > 1 else 1
+        self._stream = self._container.add_stream("libx264", rate=first.fps / stride, options=ENCODING)
+        height, width = (side + side % 2 for side in first.size)
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        self._stream.codec_context.time_base = self._clock
+
+    def add(self, clip: Clip, labels_of: Callable[[int], Labels]) -> None:
+        """Write the frames of ``clip``; labels_of: frame index → (H, W) ids at the clip's frame size."""
         for index, picture in enumerate(clip.frames):
-            drawn = _pad(draw(picture, labels_of(index)))
-            frame = av.VideoFrame.from_ndarray(drawn, format="rgb24")
-            frame.pts, frame.time_base = int(ticks[index]), stream.codec_context.time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+            frame = av.VideoFrame.from_ndarray(_pad(draw(picture, labels_of(index))), format="rgb24")
+            frame.pts, frame.time_base = self._next(int(clip.source_index[index]), clip.times[index]), self._clock
+            self._container.mux(self._stream.encode(frame))
 
+    def __enter__(self) -> Self:
+        return self
 
-def _even_step(clip: Clip) -> int | None:
-    """Return how many source frames lie between two frames, None where the frames are not evenly spaced."""
-    if len(clip.times) < 2:
-        return 1
-    step = int(clip.source_index[1] - clip.source_index[0])
-    even = np.arange(len(clip.times)) * step / float(clip.fps)
-    # Containers round times to their own clock (a millisecond in Matroska): within half a frame is even.
-    return step if np.abs(clip.times - even).max() < 0.5 / float(clip.fps) else None
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._container.mux(self._stream.encode(None))
+            self._container.close()
+        else:
+            with contextlib.suppress(OSError, av.FFmpegError):  # what went wrong first is what counts
+                self._container.close()
+
+    def _next(self, source: int, seconds: float) -> int:
+        """Return the tick of a frame: source frame by source frame, from where that is wrong by its own time."""
+        even = source / self._fps
+        # Containers round times to their own clock (a millisecond in Matroska): within half a frame is even.
+        self._even = self._even and abs(seconds - float(even)) < 0.5 / float(self._fps)
+        wanted = round((even if self._even else Fraction(seconds)) / self._clock)
+        self._tick = max(self._tick + 1, wanted)
+        return self._tick
 
 
 def _pad(picture: Bytes) -> Bytes:
@@ -68,9 +92,14 @@ def _pad(picture: Bytes) -> Bytes:
     return np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
 
 
+def _colour(labels: Labels) -> Labels:
+    """Return the palette's entry of each id: 256 has the colour of 1 again, and 0 stays for the background."""
+    return labels if labels.dtype == np.uint8 else np.where(labels > 0, (labels - 1) % 255 + 1, 0).astype(np.uint8)
+
+
 def _bright(identity: int) -> tuple[int, int, int]:
     """Return an id's colour halfway to white: half the palette is too dark for an outline."""
-    red, green, blue = ((int(value) + 255) // 2 for value in PALETTE[identity])
+    red, green, blue = ((int(value) + 255) // 2 for value in PALETTE[(identity - 1) % 255 + 1])
     return red, green, blue
 
 

@@ -13,13 +13,6 @@ from samotion.runtime.version import PROGRAM
 RECORD = "result.json"  # what marks a folder as an earlier result, free to be replaced
 
 
-def check_output(out: Path, name: str) -> None:
-    """Raise OutputError now if OUT/<name> could not be written later; leaves nothing behind."""
-    _check_replaceable(out / name)
-    folder, created = _make_staging(out, name)
-    _discard(folder, created)
-
-
 @contextlib.contextmanager
 def staged(out: Path, name: str) -> Iterator[Path]:
     """Yield a hidden sibling of OUT/<name> that takes its place if the block ends well, else goes away."""
