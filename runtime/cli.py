@@ -1,8 +1,8 @@
 """``samotion-run``: the command line of the runtime. Heavy imports wait until there is work."""
 
 import argparse
-import dataclasses
 import logging
+import re
 import signal
 import sys
 import traceback
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from samotion.engines.errors import SamotionError
 from samotion.runtime.settings import Settings
-from samotion.runtime.staging import check_output
 from samotion.runtime.version import version
 
 if TYPE_CHECKING:
@@ -22,12 +21,14 @@ if TYPE_CHECKING:
 PROGRAM = "samotion-run"
 DEMO = Path(__file__).with_name("demo.mp4")
 BUG = 70  # EX_SOFTWARE of sysexits.h
-SETTINGS = ("seed", "step", "max_frames", "max_side", "max_tracks", "best_three")
+SETTINGS = ("seed", "step", "max_frames", "max_side", "max_tracks", "window", "overlap", "best_three")
 
 DESCRIPTION = """\
 Find everything that moves by itself in a video and follow it, each object with its own id.
 
-INPUT is a video file, a folder of images (in natural order), or a printf pattern."""
+INPUT is a video file of any length, a folder of images (in natural order), a printf pattern, or a live source:
+camera:0, an address (rtsp:// rtmp:// udp:// srt:// tcp:// http:// https://), or - for a video piped in.
+Ctrl-C ends a live source and keeps its result."""
 
 EPILOG = """\
 examples:
@@ -36,12 +37,15 @@ examples:
   samotion-run a.mp4 b.mov frames/ -o results    several at once; one that fails does not stop the others
   samotion-run 'shots/%05d.png' --fps 30         numbered images; quote the pattern
   samotion-run long.mp4 --max-frames 100         every n-th frame, at most 100
+  samotion-run hour.mp4 --memory 2G              a window as long as fits in 2 GiB
+  samotion-run rtsp://cam.local/1 --window 48    masks about two seconds behind, and computing
+  ffmpeg -i x.mkv -c copy -f matroska - | samotion-run -
   samotion-run dog.mp4 --engines large --provider cuda
 
 Each input gets OUT/<name>/ with
   masks/00000.png   one per frame read, in the source's size: 0 is background, then object ids
   overlay.mp4       the frames with masks, outlines and ids
-  tracks.npz        the point tracks and how probably each moves by itself
+  tracks.npz        the point tracks and how probably each moves by itself, window by window
   result.json       objects, frames, boxes, areas, settings, times
 
 Exit status: 0 done (also when nothing moves), 2 an input or option that cannot be used, 70 a bug,
@@ -52,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 2 a user's error, 70 a bug, 130 interrupted."""
     parser = build_parser()
     args = parser.parse_args(argv)
-    inputs: list[Path] = [*args.inputs, *([DEMO] if args.demo else [])]
+    inputs: list[str] = [*args.inputs, *([str(DEMO)] if args.demo else [])]
     if not inputs:
         parser.error("no INPUT given; name a video, or try --demo")
     warnings = _Warnings()
@@ -84,7 +88,7 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("inputs", nargs="*", type=Path, metavar="INPUT", help="video file, image folder or pattern")
+    add("inputs", nargs="*", metavar="INPUT", help="video file, image folder, pattern or live source")
     add("-o", "--out", type=Path, default=Path("out"), metavar="OUT", help="where results go (default: out)")
     add("--demo", action="store_true", help="run on the clip that comes with the package")
     add("--engines", type=Path, metavar="DIR", help="engine bundle (default: the nano bundle inside)")
@@ -95,6 +99,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--max-tracks", type=int, metavar="N", help="most points followed at once; less is faster")
     add("--max-frames", type=int, metavar="N", help="read every n-th frame, so that at most N are read")
     add("--max-side", type=int, metavar="PX", help="shrink frames so that the longest side is at most PX")
+    add("--window", type=_count, metavar="N", help="frames worked on at a time (default: 120; 0: all at once)")
+    add("--overlap", type=_count, metavar="N", help="frames that two windows share (default: 8)")
+    add("--memory", type=_memory, metavar="SIZE", help="such as 2G: shorten the window so that it fits, and say so")
     add("--fps", type=_rate, default=Fraction(24), help="frames a second of image inputs (default: 24)")
     add("--parity", action="store_true", help="choose as the published system: its prompts, --best-three, 100 frames")
     add("--best-three", action="store_const", const=True, help="take the three likeliest points if none passes")
@@ -118,7 +125,7 @@ def distinct_names(names: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _run_all(inputs: list[Path], args: argparse.Namespace, warnings: "_Warnings") -> int:
+def _run_all(inputs: list[str], args: argparse.Namespace, warnings: "_Warnings") -> int:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     Settings().override(given)  # a setting out of range is told before anything loads
     from samotion.engines.bundle import Bundle
@@ -131,7 +138,7 @@ def _run_all(inputs: list[Path], args: argparse.Namespace, warnings: "_Warnings"
         settings = settings.override(given)
         for path, wanted, name in zip(inputs, plain, distinct_names(plain), strict=True):
             if name != wanted:
-                print(f"{PROGRAM}: note: {path} is written as {name}: {wanted} is taken", file=sys.stderr)
+                _note(f"{path} is written as {name}: {wanted} is taken")
             warnings.lines.clear()
             try:
                 print(_run_one(path, name, bundle, settings, args, warnings), flush=True)
@@ -144,30 +151,25 @@ def _run_all(inputs: list[Path], args: argparse.Namespace, warnings: "_Warnings"
 
 
 def _run_one(
-    path: Path, name: str, bundle: "Bundle", settings: Settings, args: argparse.Namespace, warnings: "_Warnings"
+    path: str, name: str, bundle: "Bundle", settings: Settings, args: argparse.Namespace, warnings: "_Warnings"
 ) -> str:
     """Process one input and return the line that says what was found and where it is."""
-    from samotion.runtime.clip import read_clip
-    from samotion.runtime.pipeline import segment
+    from samotion.runtime.clip import open_source
     from samotion.runtime.progress import progress_on
-    from samotion.runtime.writing import summary, write_result
+    from samotion.runtime.running import Job, process
+
+    source = open_source(path, settings, args.fps)
+    source.name = name
+
+    def about() -> dict[str, Any]:
+        return {
+            "bundle": {"name": bundle.name, "digest": bundle.digest, "provider": args.provider},
+            "input": {"path": source.label},
+            "warnings": list(warnings.lines),
+        }
 
     progress = progress_on(sys.stderr, name, args.quiet)
-    with progress.stage("reading", 1) as stage:
-        clip = dataclasses.replace(read_clip(path, settings, args.fps), name=name)
-        stage.advance()
-    check_output(args.out, name)
-    result = segment(clip, bundle, settings, progress)
-    about: dict[str, Any] = {
-        "bundle": {"name": bundle.name, "digest": bundle.digest, "provider": args.provider},
-        "settings": dataclasses.asdict(settings),
-        "input": {"path": str(path)},
-        "warnings": list(warnings.lines),
-    }
-    with progress.stage("writing", 1) as stage:
-        folder = write_result(result, args.out, about, overlay=not args.no_overlay)
-        stage.advance()
-    return f"{path}: {summary(result)} -> {folder}"
+    return process(source, Job(bundle, settings, args.out, not args.no_overlay, args.memory, progress, _note, about))
 
 
 class _Warnings(logging.Handler):
@@ -180,6 +182,10 @@ class _Warnings(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(record.getMessage())
         print(f"{PROGRAM}: warning: {record.getMessage()}", file=sys.stderr)
+
+
+def _note(text: str) -> None:
+    print(f"{PROGRAM}: note: {text}", file=sys.stderr, flush=True)
 
 
 def _fail(error: SamotionError) -> int:
@@ -203,6 +209,15 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no count; expected 0 or more")
     return int(text)
+
+
+def _memory(text: str) -> int:
+    """Read an amount of memory such as 512M or 1.5G, in bytes."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGT]?)(?:iB|B)?", text, re.IGNORECASE)
+    size = int(float(match[1]) * 1024 ** "KMGT".find(match[2].upper()) * 1024) if match and match[2] else 0
+    if match is None or not size:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of memory; expected such as 512M or 4G")
+    return size
 
 
 if __name__ == "__main__":

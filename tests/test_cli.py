@@ -161,20 +161,25 @@ def test_interrupts_and_bugs_leave_nothing(
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr("samotion.runtime.writing.write_overlay", fail)
+    monkeypatch.setattr("samotion.runtime.writing.Overlay.add", fail)
     inputs = folder_of(tmp_path, picture(32, 32))
     assert main([str(inputs), "-o", str(tmp_path / "out")]) == status
     assert ("Traceback" in capsys.readouterr().err) == (status == 70)
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("option", ["--step=0", "--max-frames=0", "--max-side=-1", "--seed=-1"])
+@pytest.mark.parametrize(
+    "option", ["--step=0", "--max-frames=0", "--max-side=-1", "--seed=-1", "--overlap=0", "--window=15"]
+)
 def test_settings_out_of_range(tmp_path: Path, option: str) -> None:
     name = option[2:].split("=", maxsplit=1)[0].replace("-", "_")
     assert name in error_line(run(folder_of(tmp_path, picture(32, 32)), option))
 
 
-@pytest.mark.parametrize("option", ["--fps=0", "--fps=x", "--fps=1/0", "--threads=-1", "--step=x", "--nonsense"])
+NONE = ["--fps=0", "--fps=x", "--fps=1/0", "--threads=-1", "--step=x", "--nonsense", "--window=-1", "--window=x"]
+
+
+@pytest.mark.parametrize("option", [*NONE, "--memory=0", "--memory=4", "--memory=4X", "--memory=G", "--memory=-1G"])
 def test_options_that_are_none(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["a.mp4", option])

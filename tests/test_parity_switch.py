@@ -9,7 +9,7 @@ import pytest
 from tests.video_files import picture, write_image
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime import pipeline
+from samotion.runtime import running
 from samotion.runtime.cli import main
 from samotion.runtime.settings import Settings
 
@@ -27,7 +27,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) ->
 
     bundle = SimpleNamespace(settings={"clicks": 8, "prompt_step": 4, "background_clicks": 8, "max_tracks": 700})
     monkeypatch.setattr(Bundle, "load", lambda *_, **__: nullcontext(bundle))
-    monkeypatch.setattr(pipeline, "segment", stop)
+    monkeypatch.setattr(running, "stream", stop)
     (folder / "frames").mkdir(exist_ok=True)
     write_image(folder / "frames" / "0.png", picture(32, 32))
     assert main([str(folder / "frames"), "-o", str(folder / "out"), "--quiet", *options]) == 70
@@ -42,6 +42,7 @@ def test_parity_takes_the_published_column(monkeypatch: pytest.MonkeyPatch, tmp_
         max_tracks=5000,
         max_side=1000,
         max_frames=100,
+        window=None,
         prompt_step=16,
         clicks=1,
         background_clicks=0,
