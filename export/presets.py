@@ -176,8 +176,8 @@ NANO = Preset(
         "dynamic_above": 0.7,
         "complete_within": 0.15,
         "prompt_step": 1,
-        "clicks": 8,
-        "background_clicks": 8,
+        "clicks": 16,
+        "background_clicks": 16,
         "click_confidence": 0.5,
     },
 )
