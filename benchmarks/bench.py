@@ -25,7 +25,7 @@ WHAT is measured, all of it if none is named:
   cold      import, loading, first masks in fresh processes
 
 examples:
-  samotion-bench -o now.json                            everything, some 20 minutes on two cores
+  samotion-bench -o now.json                            everything
   samotion-bench engines stages -o now.json --compare then.json
   samotion-bench --from now.json --compare then.json    no measuring, only the verdicts
   samotion-bench --from now.json --plots plots          pictures of a result

@@ -84,11 +84,14 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         settings = Settings().override(bundle.settings).override(QUICK if args.quick else {}).override(given)
         for graph in bundle.manifest.graphs:
             one_by_one.engine(graph)  # loaded, so that the first pair does not pay for it
+        begun = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
             paths = args.clips or [_made_clip(Path(folder, "made.mp4"), args.quick)]
             clips = [_clip(path, args.runs, (bundle, one_by_one), settings) for path in paths]
         pairs = [pair for clip in clips for pair in clip["pairs"]]
-        record = {**header(PROGRAM, bundle, settings, args.threads), **_summary(pairs), "clips": clips}
+        spent = {"orchestration": round(time.perf_counter() - begun, 1)}
+        about = {**header(PROGRAM, bundle, settings, args.threads), "measuring_seconds": spent}
+        record = {**about, **_summary(pairs), "clips": clips}
     print(
         f"median of {len(pairs)} pairs: the published orchestration takes {record['ratio']:.1f} times as long "
         f"(95 %: {_interval(record['ratio_interval'])}); mean IoU of the masks {record['mean_iou']:.4f}"

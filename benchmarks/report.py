@@ -24,7 +24,7 @@ def markdown(
     shown = {name: f"\n\n![{name}]({address})" for name, address in (pictures or {}).items()}
     parts = [_setting(bench)]
     if other:
-        parts[0] += f" The orchestration benchmark: {_setting(other)}" if _setting(other) != parts[0] else ""
+        parts.append(f"Against the published orchestration: {_setting(other)}")
     if found := goals(bench, other):
         parts.append(table(("what it must show", "wanted", "measured", ""), [goal.row() for goal in found]))
     if other:
@@ -63,8 +63,11 @@ def _setting(record: dict[str, Any]) -> str:
     """Return a sentence that says where, when and with what it was measured."""
     machine, bundle = record["environment"], record["bundle"]
     versions = ", ".join(f"{name} {number}" for name, number in machine["versions"].items())
+    spent = record.get("measuring_seconds", {})
+    took = ", ".join(f"{name} {seconds / 60:.1f}" for name, seconds in spent.items())
     return (
         f"{machine['cores']} cores of {machine['cpu']}, {machine['system']}, Python {machine['python']}, {versions}; "
         f"samotion {record['version']}, bundle {bundle['name']} {bundle['digest']} on {bundle['provider']}, "
         f"{bundle['threads'] or machine['cores']} threads; {record['measured']}."
+        + (f" Minutes of measuring: {took}." if took else "")
     )

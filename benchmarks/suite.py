@@ -1,6 +1,7 @@
 """Everything that samotion-bench measures, and how much of it."""
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -82,11 +83,15 @@ def measure(what: Sequence[str], target: Target, plan: Plan) -> dict[str, Any]:
         session = _Session(target, plan, bundle, settings, Path(folder))
         made = header(PROGRAM, bundle, settings, target.threads)
         found: list[Timing] = []
+        spent: dict[str, float] = {}
         for name in chosen:
             print(f"measuring {name}", flush=True)
+            begun = time.perf_counter()
             found += MEASUREMENTS[name](session)
+            spent[name] = round(time.perf_counter() - begun, 1)
     clip = "made" if target.clip is None else clip_name(target.clip)
-    return {**made, "plan": asdict(plan), "clip": clip, "timings": [timing.record() for timing in found]}
+    about = {"plan": asdict(plan), "clip": clip, "measuring_seconds": spent}
+    return {**made, **about, "timings": [timing.record() for timing in found]}
 
 
 @dataclass(frozen=True)

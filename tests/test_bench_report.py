@@ -113,6 +113,7 @@ def test_the_report_holds_every_measurement(result: dict[str, Any], other: dict[
     text = report.markdown(result, other)
     assert "2 cores of Example CPU" in text
     assert "bundle nano 0123456789ab on cpu, 2 threads" in text
+    assert "Minutes of measuring: engines 1.5, cold 1.2." in text
     for row in (
         "| depth | 4 frames | 40 ms | 43.4 ms | 43.9 ms | 100 | 4 |",
         "| depth | 2 frames | 20 ms | 30 ms |",
