@@ -58,14 +58,15 @@ def identified(found: Bool, identities: Int, carried: Identified, shared: int, l
             names[k] = name if names[k] == UNKNOWN else names[k]
     rest = _merged(carried, alike == UNKNOWN)
     rest.masks[:] &= ~found.any(axis=0)
-    masks = np.concatenate([found, rest.masks])
+    every = [*found, *rest.masks]  # joined only once it is known which remain: each is large
     names = np.concatenate([names, rest.identities])
     still = np.concatenate([np.zeros(len(found), np.int64), rest.still])
-    shown = np.flatnonzero(masks[:, shared:].any(axis=(1, 2, 3)))
+    shown = np.array([k for k, own in enumerate(every) if own[shared:].any()], np.int64)
     fresh = shown[names[shown] == UNKNOWN]
     names[fresh] = last + 1 + np.arange(len(fresh))
     order = shown[np.argsort(names[shown])]
-    return Identified(masks[order], names[order], still[order])
+    masks = np.stack([every[k] for k in order]) if len(order) else found[:0]
+    return Identified(masks, names[order], still[order])
 
 
 def same_as(found: Bool, carried: Bool) -> Int:

@@ -67,6 +67,7 @@ def process(source: Source, job: Job) -> str:
                 try:
                     for piece in stream(windows, job.bundle, settings, job.progress):
                         behind.put(piece)
+                        del piece  # or its frames stay until the next window is done
                 except KeyboardInterrupt:
                     if not (source.endless and writer.record.frames):
                         raise
