@@ -17,6 +17,8 @@ PIXEL = 2 / 256  # of the tracker's input, in coordinates of [-1, 1]
 # Attention costs tracks² × frames: most draws are small, and the network takes more as it comes.
 FEWEST, MOST = 120, 600  # tracks drawn from a sample
 SHORTEST, LONGEST = 12, 48  # frames drawn
+# How often nothing moves: the movers' tracks are taken out, or all tracks stand still (before the camera moves).
+EMPTIED, FROZEN = 0.12, 0.06
 
 
 def draw(sample: TrackSample, semantics: int, rng: Rng) -> TrackSample:
@@ -25,6 +27,11 @@ def draw(sample: TrackSample, semantics: int, rng: Rng) -> TrackSample:
     if sample.exact:
         sample = _as_tracked(sample, rng)
     sample = _mirrored(sample, rng)
+    kind = rng.random()
+    if kind < FROZEN:
+        sample = _frozen(sample, rng)
+    elif kind < FROZEN + EMPTIED and (sample.label == 0).sum() >= FEWEST // 2:
+        sample = sample.tracks(sample.label == 0)
     if rng.random() < 0.8:
         sample = _moved(sample, rng)
     sample = replace(sample, depth=_estimated(sample.depth, rng, strong=sample.exact))
@@ -83,6 +90,22 @@ def _mirrored(sample: TrackSample, rng: Rng) -> TrackSample:
         visibility=sample.visibility[:, ::step],
         confidence=sample.confidence[:, ::step],
         depth=sample.depth[:, ::step],
+    )
+
+
+def _frozen(sample: TrackSample, rng: Rng) -> TrackSample:
+    """Return all tracks as one frame has them, in every frame, with a tracker's jitter: nothing moves."""
+    frames = sample.visible.shape[1]
+    at = np.full(frames, rng.integers(frames))
+    jitter = _walk(rng, sample.xy.shape, float(rng.uniform(0, 0.9))) * rng.choice((0.0, 0.1, 0.3)) * PIXEL
+    return replace(
+        sample,
+        xy=sample.xy[:, at] + jitter.astype(np.float32),
+        visible=sample.visible[:, at],
+        visibility=sample.visibility[:, at],
+        confidence=sample.confidence[:, at],
+        depth=sample.depth[:, at],
+        label=np.zeros_like(sample.label),
     )
 
 
