@@ -30,7 +30,7 @@ from samotion.runtime.values import Bool
 
 NAME = "masks"
 IMAGE_NAME = "masks-image"
-IMAGE_PART = 0.8  # of the training time
+IMAGE_PART = 0.744  # of the training time
 IMAGES, CLIPS, CLIP_FRAMES = 6, 2, 4
 CROSS, DICE = 2.0, 1.0
 LIKENESS, LIKENESS_GAIN = 1.5, 8.0
@@ -246,7 +246,7 @@ def main(argv: list[str] | None = None) -> int:
         kept = tuple(clip for clip in sources.clips if clip[0][0].parent.parent.name not in without)
         stamps = None if given.stamps is None else Stamps.load(given.stamps)
         supply = Supply(train, stamps, Sources(kept), NANO.image_size)
-        for name, part, rate, clips in ((IMAGE_NAME, IMAGE_PART, 2e-3, False), (NAME, 1 - IMAGE_PART, 6e-4, True)):
+        for name, part, rate, clips in ((IMAGE_NAME, IMAGE_PART, 2e-3, False), (NAME, 1 - IMAGE_PART, 1.2e-3, True)):
             run(
                 name,
                 model,
