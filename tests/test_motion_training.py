@@ -15,8 +15,9 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import DepthInput, SemanticsInput, TrackerInput
 from samotion.export.motion import NANO, MotionNetwork
 from samotion.export.motion_blocks import Attention
+from samotion.export.training import motion_augment
 from samotion.export.training.motion import average_precision, balanced_loss, logits_of
-from samotion.export.training.motion_augment import draw
+from samotion.export.training.motion_augment import PIXEL, draw
 from samotion.export.training.motion_data import TrackSample, clip_files, from_scene, labels_from_masks, variants
 from samotion.runtime.values import Tracks
 
@@ -52,6 +53,22 @@ def test_draws_are_as_the_pipeline_hands_them_over(sample: TrackSample, seed: in
         assert values.dtype == np.float32
         assert values.min() >= 0
         assert values.max() <= 1
+
+
+@pytest.mark.parametrize("how", ["FROZEN", "EMPTIED"])
+@pytest.mark.parametrize("seed", range(4))
+def test_draws_in_which_nothing_moves(
+    sample: TrackSample, monkeypatch: pytest.MonkeyPatch, how: str, seed: int
+) -> None:
+    monkeypatch.setattr(motion_augment, "FROZEN", float(how == "FROZEN"))
+    monkeypatch.setattr(motion_augment, "EMPTIED", float(how == "EMPTIED"))
+    monkeypatch.setattr(motion_augment, "_moved", lambda drawn, _: drawn)  # the camera
+    assert (sample.label == 1).any()
+    drawn = draw(replace(sample, exact=False), 8, np.random.default_rng(seed))
+    assert len(drawn.label)
+    assert not (drawn.label == 1).any()
+    if how == "FROZEN":
+        assert np.ptp(drawn.xy, axis=1).max() < 3 * PIXEL
 
 
 def test_labels_come_from_where_visible_points_lie() -> None:
