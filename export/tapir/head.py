@@ -30,7 +30,9 @@ class CostVolume(nn.Module):
         alone = F.conv2d(hidden, self.hid2.weight.transpose(0, 1), padding=1, groups=hidden.shape[1])
         ones = alone.new_ones(1, alone.shape[1], 1, 1)
         heat = F.conv2d(alone, ones, self.hid2.bias).squeeze(1)
-        deep = torch.relu(self.hid3(F.pad(hidden, (0, 2, 0, 2)))).mean((-1, -2))
+        deep = torch.relu(self.hid3(F.pad(hidden, (0, 2, 0, 2))))
+        # The mean over the map as a pooling: a mean over axes would leave the convolutions' memory layout first.
+        deep = F.avg_pool2d(deep, (deep.shape[2], deep.shape[3])).flatten(1)
         return heat, self.occ_out(torch.relu(self.hid4(deep)))
 
 
@@ -61,9 +63,13 @@ class MixerBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, T, width) to the same shape."""
+        width = x.shape[2]
         time = F.gelu(self.mlp1_up(self.layer_norm(x).permute(0, 2, 1)), approximate="tanh")
-        time = self.mlp1_up_1(time).unflatten(1, (-1, 4)).sum(2).permute(0, 2, 1)
-        x = x + time
+        # Each channel's four convolutions are added up: one convolution of four inputs does both.
+        weight = self.mlp1_up_1.weight.reshape(width, 4, -1)
+        assert self.mlp1_up_1.bias is not None
+        time = F.conv1d(time, weight, self.mlp1_up_1.bias.reshape(width, 4).sum(1), padding=1, groups=width)
+        x = x + time.permute(0, 2, 1)
         out: Tensor = x + self.conv_channels_mixer(self.layer_norm_1(x))
         return out
 
@@ -96,9 +102,11 @@ def soft_argmax(heat: Tensor, temperature: float) -> Tensor:
     height, width = heat.shape[1], heat.shape[2]
     probability = torch.softmax(heat.flatten(1) * temperature, dim=-1)
     peak = probability.argmax(-1, keepdim=True)
-    x, y = torch.arange(width, device=heat.device), torch.arange(height, device=heat.device)
-    apart = ((y - peak // width).square().unsqueeze(2) + (x - peak % width).square().unsqueeze(1)).flatten(1)
-    near = torch.where(apart < ARGMAX_RADIUS**2, probability, torch.zeros_like(probability))
+    x = torch.arange(width, dtype=heat.dtype, device=heat.device)
+    y = torch.arange(height, dtype=heat.dtype, device=heat.device)
+    right, down = (x - peak % width).square().unsqueeze(1), (y - peak // width).square().unsqueeze(2)
+    # Squared distances of cells are whole numbers, so this is 1 inside the radius and 0 from it on.
+    near = probability * (ARGMAX_RADIUS**2 - down - right).clamp(0, 1).flatten(1)
     rows, columns = torch.meshgrid(y + 0.5, x + 0.5, indexing="ij")
     moments = near @ torch.stack((columns, rows, torch.ones_like(rows)), dim=-1).reshape(-1, 3)
     return moments[:, :2] / moments[:, 2:].clamp(min=1e-12)
@@ -109,26 +117,43 @@ def similarities(grid: Tensor, cell: Tensor, query: Tensor) -> Tensor:
 
     grid: (T, h, w, C). cell: (N, T, 2) guesses (x, y) in cells, (0, 0) being the first cell's centre.
     query: (N, T or 1, C). Returns (N, T, 49), rows of x.
-
-    All 49 samples share one fraction of a cell, and interpolation commutes with the dot product: so 8×8 whole
-    cells are compared and their similarities interpolated, instead of four corners of 49 samples.
     """
     frames, height, width, channels = grid.shape
-    # Further out than this every neighbour is outside the grid; the clamp keeps the indices small.
-    cell = torch.minimum(cell.clamp(min=-RADIUS - 2.0), cell.new_tensor([width, height]) + RADIUS)
-    corner = torch.floor(cell)
-    right, down = (cell - corner).unsqueeze(-1).unbind(2)
-    steps = torch.arange(-RADIUS, RADIUS + 2, device=grid.device)
-    columns, rows = (corner.long().unsqueeze(-1) + steps).unbind(2)
-    inside = ((rows >= 0) & (rows < height)).unsqueeze(3) & ((columns >= 0) & (columns < width)).unsqueeze(2)
+    around = Neighbourhood(cell, height, width)
     start = torch.arange(frames, device=grid.device).reshape(1, -1, 1, 1) * (height * width)
-    index = start + rows.clamp(0, height - 1).unsqueeze(3) * width + columns.clamp(0, width - 1).unsqueeze(2)
-    values = grid.reshape(-1, channels).index_select(0, index.flatten())
-    values = values.reshape(index.shape[0], index.shape[1], steps.shape[0] ** 2, channels)
-    near = (values @ query.unsqueeze(-1)).reshape(index.shape) * inside
-    right, down = right.unsqueeze(-1), down.unsqueeze(-1)
-    near = near[:, :, :-1] * (1 - down) + near[:, :, 1:] * down
-    return (near[..., :-1] * (1 - right) + near[..., 1:] * right).flatten(2)
+    values = grid.reshape(-1, channels).index_select(0, (start + around.index).flatten())
+    values = values.reshape(cell.shape[0], cell.shape[1], -1, channels)
+    return around.interpolated((values @ query.unsqueeze(-1)).squeeze(-1))
+
+
+def looked_up(scores: Tensor, cell: Tensor) -> Tensor:
+    """Return what ``similarities`` does from scores (N, T, h, w) of each query with every cell."""
+    around = Neighbourhood(cell, scores.shape[2], scores.shape[3])
+    return around.interpolated(scores.flatten(2).gather(2, around.index.flatten(2)))
+
+
+class Neighbourhood:
+    """The 8×8 whole cells around guesses (N, T, 2) in cells of a map h × w.
+
+    All 49 samples of a neighbourhood share one fraction of a cell, and interpolation commutes with the dot
+    product: so whole cells are compared and their similarities interpolated, instead of four corners of 49 samples.
+    """
+
+    def __init__(self, cell: Tensor, height: int, width: int) -> None:
+        # Further out than this every neighbour is outside the map; the clamp keeps the indices small.
+        cell = torch.minimum(cell.clamp(min=-RADIUS - 2.0), cell.new_tensor([width, height]) + RADIUS)
+        corner = torch.floor(cell)
+        self.right, self.down = (cell - corner).unsqueeze(-1).unsqueeze(-1).unbind(2)
+        steps = torch.arange(-RADIUS, RADIUS + 2, device=cell.device)
+        columns, rows = (corner.long().unsqueeze(-1) + steps).unbind(2)
+        self.inside = (((rows >= 0) & (rows < height)).unsqueeze(3), ((columns >= 0) & (columns < width)).unsqueeze(2))
+        self.index = rows.clamp(0, height - 1).unsqueeze(3) * width + columns.clamp(0, width - 1).unsqueeze(2)
+
+    def interpolated(self, near: Tensor) -> Tensor:
+        """Return (N, T, 49), rows of x, from the similarities (N, T, 64) with the cells of ``index``."""
+        near = near.reshape(self.index.shape) * self.inside[0] * self.inside[1]
+        near = near[:, :, :-1] * (1 - self.down) + near[:, :, 1:] * self.down
+        return (near[..., :-1] * (1 - self.right) + near[..., 1:] * self.right).flatten(2)
 
 
 def sample(grid: Tensor, points: Tensor, resolution: int) -> Tensor:

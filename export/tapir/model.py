@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from samotion.export.tapir.features import ExtraConvs, ResNet, unit
-from samotion.export.tapir.head import CostVolume, Mixer, sample, similarities, soft_argmax
+from samotion.export.tapir.head import CostVolume, Mixer, looked_up, sample, similarities, soft_argmax
 from samotion.export.tapir.params import OFFICIAL, TapirParams
 
 
@@ -44,31 +44,45 @@ class Tapir(nn.Module):
         side = self.params.resolution
         return sample(low, points, side), sample(high, points, side)
 
-    def first_guess(self, query: Tensor, low: Tensor, points: Tensor) -> tuple[Tracking, Tensor]:
-        """Return the guess of the cost volume, and its heat logits (N, T, h, w).
+    def first_guess(self, cost: Tensor, points: Tensor) -> tuple[Tracking, Tensor]:
+        """Return the guess of the cost volume (N, T, h, w), and its heat logits of the same shape.
 
         A track passes exactly through its own point; a point whose t is no frame here (say -1) binds nothing.
         """
-        frames, height, width, channels = low.shape
-        cost = query @ low.reshape(-1, channels).T
+        frames, height, width = cost.shape[1:]
         heat, out = self.torch_cost_volume_track_mods(cost.reshape(-1, height, width))
         xy = soft_argmax(heat, self.params.temperature) * (self.params.resolution / height)
-        own = points[:, :1] == torch.arange(frames, device=low.device)
+        own = points[:, :1] == torch.arange(frames, device=cost.device)
         xy = torch.where(own.unsqueeze(-1), points[:, 1:].flip(-1).unsqueeze(1), xy.reshape(-1, frames, 2))
         out = out.reshape(-1, frames, 2)
         return Tracking(xy, out[..., 0], out[..., 1]), heat.reshape(-1, frames, height, width)
 
-    def refine(self, guess: Tracking, query: Tensor, grids: tuple[Tensor, ...]) -> tuple[Tracking, Tensor]:
+    def near(self, guess: Tracking, query: Tensor, grids: tuple[Tensor, ...], cost: Tensor | None) -> list[Tensor]:
+        """Return the similarities (N, T, 49) around a guess with each of the grids.
+
+        query: (N, T or 1, C2 + C), high features first. grids: high and low (T, h, w, C), low halved (T, C, h, w).
+        cost: (N, T, h, w) comparisons of this query with all of low, if they are there.
+        """
+        high, low, halved = grids
+        fine, coarse = torch.split(query, [self.params.high_channels, self.params.low_channels], dim=-1)
+        in_low, in_halved = self.cells(guess, low.shape[1]), self.cells(guess, halved.shape[2])
+        # The halved grid is small: comparing with all of it is one matrix product, faster than gathering from it.
+        scores = (coarse.transpose(0, 1) @ halved.flatten(2)).transpose(0, 1).unflatten(2, halved.shape[2:])
+        return [
+            similarities(high, self.cells(guess, high.shape[1]), fine),
+            similarities(low, in_low, coarse) if cost is None else looked_up(cost, in_low),
+            looked_up(scores, in_halved),
+        ]
+
+    def cells(self, guess: Tracking, side: int) -> Tensor:
+        """Return a guess (N, T, 2) in cells of a map with ``side`` cells a side, 0 being the first one's centre."""
+        return guess.xy * (side / self.params.resolution) - 0.5
+
+    def refine(self, guess: Tracking, query: Tensor, near: list[Tensor]) -> tuple[Tracking, Tensor]:
         """Return a better guess and the queries (N, T, C2 + C) adapted to each frame.
 
-        query: (N, T or 1, C2 + C), high features first. grids: high, low, low halved.
+        query: (N, T or 1, C2 + C), high features first. near: (N, T, 49) similarities around the guess.
         """
-        side = self.params.resolution
-        high, low = torch.split(query, [self.params.high_channels, self.params.low_channels], dim=-1)
-        near = [
-            similarities(grid, guess.xy * (grid.shape[1] / side) - 0.5, one)
-            for grid, one in zip(grids, (high, low, low), strict=True)
-        ]
         adapted = query.expand(-1, guess.xy.shape[1], -1)
         state = torch.stack((guess.occlusion, guess.expected_distance), dim=-1)
         # The position itself is hidden from the mixer, as trained: two zeros stand in its place.
@@ -88,13 +102,15 @@ class Tapir(nn.Module):
 
         Gradients do not pass from one guess's position to the next.
         """
-        guess, heat = self.first_guess(query_low, low, points)
-        halved = F.avg_pool2d(low.permute(0, 3, 1, 2), 2).permute(0, 2, 3, 1)
+        cost = (query_low @ low.flatten(0, 2).T).reshape(-1, *low.shape[:3])
+        guess, heat = self.first_guess(cost, points)
+        grids = (high, low, F.avg_pool2d(low.permute(0, 3, 1, 2), 2))
         query = torch.cat((query_high, query_low), dim=-1).unsqueeze(1)
         guesses = [guess]
-        for _ in range(self.params.iterations):
+        for step in range(self.params.iterations):
             start = Tracking(guess.xy.detach(), guess.occlusion, guess.expected_distance)
-            guess, query = self.refine(start, query, (high, low, halved))
+            near = self.near(start, query, grids, None if step else cost)  # refined queries are others
+            guess, query = self.refine(start, query, near)
             guesses.append(guess)
         return guesses, heat
 
