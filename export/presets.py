@@ -173,7 +173,7 @@ NANO = Preset(
     masks=masks_input(SAM2_NANO),
     settings={
         "max_tracks": 700,
-        "dynamic_above": 0.7,
+        "dynamic_above": 0.6,
         "complete_within": 0.15,
         "prompt_step": 1,
         "clicks": 16,
