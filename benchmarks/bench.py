@@ -59,9 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--engines", type=Path, metavar="DIR", help="engine bundle (default: the nano bundle inside)")
     add("--provider", default="cpu", metavar="NAME", help="cpu (default) or cuda; never falls back silently")
     add("--threads", type=int, default=0, metavar="N", help="CPU threads of one engine (default: all cores)")
-    add(
-        "--clip", type=Path, metavar="CLIP", help="video or folder in place of the made clip; not for objects, length"
-    )
+    add("--clip", type=Path, metavar="CLIP", help="video or folder in place of the made clip; not for objects")
     add("--runs", type=int, metavar="N", help="runs of the whole pipeline (default: 5)")
     add("--quick", action="store_true", help="short clips and few samples: a trial, not figures to quote")
     add("-o", "--out", type=Path, metavar="FILE", help="write everything measured there as JSON")

@@ -12,7 +12,7 @@ import numpy as np
 
 from samotion.benchmarks import published
 from samotion.benchmarks.agreement import mean_iou
-from samotion.benchmarks.clips import moving_scene, write_clip
+from samotion.benchmarks.clips import made_clip
 from samotion.benchmarks.noise import paired_ratio
 from samotion.benchmarks.one_by_one import OneByOne
 from samotion.benchmarks.published_tracks import query_grid
@@ -31,10 +31,12 @@ Both sides read the clip and end with masks; neither writes files. They take tur
 The published side follows every point of the grid in parts of 128 and makes the feature grids anew for each part:
 a run over 60 frames takes many minutes on two cores. samotion/benchmarks/published.py lists what it does and where
 it differs from the authors' program. Exit status: 0 done, 2 an input that cannot be used."""
-CLIPS = "videos or folders of images (default: a made clip of 60 frames of 854×480 with 3 moving objects)"
+CLIPS = "videos or folders of images (default: one made of 60 frames, 854×480, in which 3 objects are found)"
 Found = Result | published.Published
+WHOLE: dict[str, Any] = {"window": None}  # the published system knows no windows
 # A clip and a grid that take seconds, to see that everything works: 12 frames, two of them query frames.
 QUICK = {"step": 6, "grid_pixels": 600}
+QUICK_CLIP = {"objects": 2, "frames": 12, "height": 240, "width": 428}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,12 +83,17 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle,
         OneByOne.load(args.engines, provider=args.provider, threads=args.threads) as one_by_one,
     ):
-        settings = Settings().override(bundle.settings).override(QUICK if args.quick else {}).override(given)
+        settings = Settings().override(bundle.settings).override(QUICK if args.quick else {}).override(WHOLE | given)
         for graph in bundle.manifest.graphs:
             one_by_one.engine(graph)  # loaded, so that the first pair does not pay for it
         begun = time.perf_counter()
         with tempfile.TemporaryDirectory() as folder:
-            paths = args.clips or [_made_clip(Path(folder, "made.mp4"), args.quick)]
+
+            def found(clip: Clip) -> int:
+                return len(segment(clip, bundle, settings).masks.values)
+
+            sizes = QUICK_CLIP if args.quick else {}
+            paths = args.clips or [made_clip(Path(folder), found, **sizes)]
             clips = [_clip(path, args.runs, (bundle, one_by_one), settings) for path in paths]
         pairs = [pair for clip in clips for pair in clip["pairs"]]
         spent = {"orchestration": round(time.perf_counter() - begun, 1)}
@@ -97,11 +104,6 @@ def measure(args: argparse.Namespace) -> dict[str, Any]:
         f"(95 %: {_interval(record['ratio_interval'])}); mean IoU of the masks {record['mean_iou']:.4f}"
     )
     return record
-
-
-def _made_clip(path: Path, quick: bool) -> Path:
-    made = moving_scene(frames=12, height=240, width=428) if quick else moving_scene()
-    return write_clip(made.frames, path)
 
 
 def _clip(path: Path, runs: int, bundles: tuple[Bundle, OneByOne], settings: Settings) -> dict[str, Any]:

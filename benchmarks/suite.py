@@ -10,7 +10,7 @@ from typing import Any
 
 from samotion.benchmarks import end_to_end, fresh, latency, many_objects
 from samotion.benchmarks.against_torch import against_torch, check_torch
-from samotion.benchmarks.clips import FRAMES, HEIGHT, WIDTH, moving_scene, write_clip
+from samotion.benchmarks.clips import FRAMES, HEIGHT, OBJECTS, WIDTH, made_clip, moving_scene
 from samotion.benchmarks.engine_inputs import Inputs, RecordingBundle, record
 from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.record import header
@@ -18,8 +18,9 @@ from samotion.benchmarks.timing import Effort
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.clip import clip_name, read_clip
+from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Bytes
+from samotion.runtime.values import Clip
 
 PROGRAM = "samotion-bench"
 
@@ -28,13 +29,14 @@ PROGRAM = "samotion-bench"
 class Plan:
     """How much is measured.
 
-    frames, height, width: of the made clip. runs: of the whole pipeline. effort: for single engines. counts: of
-    objects, in clips of ``object_frames``. lengths: of clips in frames.
+    frames, height, width: of the made clip. found: objects found in it. runs: of the whole pipeline. effort: for
+    single engines. counts: of objects, in clips of ``object_frames``. lengths: of clips in frames.
     """
 
     frames: int = FRAMES
     height: int = HEIGHT
     width: int = WIDTH
+    found: int = OBJECTS
     runs: int = 5
     effort: Effort = field(default_factory=Effort)
     counts: tuple[int, ...] = (1, 4, 16, 64)
@@ -42,7 +44,7 @@ class Plan:
     lengths: tuple[int, ...] = (FRAMES, 300, 3000)
 
 
-QUICK = Plan(12, 240, 428, 2, Effort(rounds=2, seconds=0, fewest=1, warm_up=0), (1, 2), (12,), (12, 24))
+QUICK = Plan(12, 240, 428, 2, 2, Effort(rounds=2, seconds=0, fewest=1, warm_up=0), (1, 2), (12,), (12, 24))
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def measure(what: Sequence[str], target: Target, plan: Plan) -> dict[str, Any]:
             begun = time.perf_counter()
             found += MEASUREMENTS[name](session)
             spent[name] = round(time.perf_counter() - begun, 1)
-    clip = "made" if target.clip is None else clip_name(target.clip)
+        clip = clip_name(session.clip) if set(chosen) - {"objects"} else None
     about = {"plan": asdict(plan), "clip": clip, "measuring_seconds": spent}
     return {**made, **about, "timings": [timing.record() for timing in found]}
 
@@ -105,14 +107,15 @@ class _Session:
     folder: Path
 
     @cached_property
-    def frames(self) -> Bytes:
-        """The made clip's frames."""
-        return moving_scene(3, self.plan.frames, self.plan.height, self.plan.width).frames
-
-    @cached_property
     def clip(self) -> Path:
         """The clip to read."""
-        return self.target.clip or write_clip(self.frames, self.folder / "made.mp4")
+        plan = self.plan
+        return self.target.clip or made_clip(
+            self.folder, self._found, plan.found, plan.frames, plan.height, plan.width
+        )
+
+    def _found(self, clip: Clip) -> int:
+        return len(segment(clip, self.bundle, self.settings).masks.values)
 
     @cached_property
     def recorded(self) -> dict[str, Inputs]:
@@ -138,7 +141,8 @@ class _Session:
         return found
 
     def length(self) -> list[Timing]:
-        return fresh.lengths(self.frames, self.plan.lengths, self.target.options(), self.folder)
+        frames = read_clip(self.clip, self.settings).frames
+        return fresh.lengths(frames, self.plan.lengths, self.target.options(), self.folder)
 
     def cold(self) -> list[Timing]:
         return fresh.cold_starts(self.clip, self.target.options(), self.plan.runs)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samotion.benchmarks import against_torch, bench, fresh, latency, suite
-from samotion.benchmarks.clips import bounced, moving_scene, write_clip
+from samotion.benchmarks.clips import bounced, made_clip, moving_scene, write_clip
 from samotion.benchmarks.engine_inputs import BATCHED, Inputs, RecordingBundle, batch, batch_size, record
 from samotion.benchmarks.many_objects import POINTS, known_objects, objects
 from samotion.benchmarks.measurement import timings
@@ -22,6 +22,7 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import EngineError, InputError
 from samotion.runtime.clip import read_clip
+from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip
 
@@ -29,11 +30,27 @@ ONCE = Effort(rounds=1, seconds=0, fewest=1, warm_up=0)
 
 
 @pytest.fixture(scope="module")
-def recorded() -> dict[str, Inputs]:
-    frames = moving_scene(3, 12, 240, 428).frames
-    clip = Clip("made", frames, Fraction(24), (240, 428), np.arange(12), 12, np.arange(12) / 24.0)
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Inputs]:
     with RecordingBundle.load() as bundle:
-        return record(clip, bundle, Settings().override(bundle.settings))
+        settings = Settings().override(bundle.settings)
+        folder = tmp_path_factory.mktemp("clips")
+        path = made_clip(folder, lambda clip: len(segment(clip, bundle, settings).masks.values), 2, 12, 240, 428)
+        return record(read_clip(path), bundle, settings)
+
+
+def test_a_clip_is_made_in_which_so_much_is_found(tmp_path: Path) -> None:
+    seen: list[Clip] = []
+
+    def count(clip: Clip) -> int:
+        seen.append(clip)
+        return len(seen)
+
+    path = made_clip(tmp_path, count, 3, 4, 64, 96)
+    assert len(seen) == 3
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert read_clip(path).frames.tobytes() == seen[2].frames.tobytes()
+    with pytest.raises(InputError, match="in none of 60"):
+        made_clip(tmp_path, lambda _: 1, 2, 2, 64, 96)
 
 
 @given(st.integers(1, 40), st.integers(1, 200))

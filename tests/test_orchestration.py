@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +10,15 @@ import pytest
 
 from samotion.benchmarks import orchestration, published
 from samotion.benchmarks.agreement import mean_iou
-from samotion.benchmarks.clips import moving_scene
+from samotion.benchmarks.clips import made_clip
 from samotion.benchmarks.one_by_one import OneByOne
 from samotion.benchmarks.published_tracks import query_grid
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import Array, Engine
+from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, ObjectMasks
-
-FRAMES = 12
-
 
 COUNTED = {"track_features": "frames", "track_head": "points", "mask_encoder": "image", "depth": "image"}
 
@@ -48,9 +45,14 @@ class CountingBundle(OneByOne):
 
 
 @pytest.fixture(scope="module")
-def clip() -> Clip:
-    frames = moving_scene(frames=FRAMES, height=240, width=428).frames
-    return Clip("made", frames, Fraction(24), (240, 428), np.arange(FRAMES), FRAMES, np.arange(FRAMES) / 24.0)
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Clip:
+    with OneByOne.load() as bundle:
+        settings = Settings().override(bundle.settings).override(orchestration.QUICK)
+
+        def found(clip: Clip) -> int:
+            return len(segment(clip, bundle, settings).masks.values)
+
+        return read_clip(made_clip(tmp_path_factory.mktemp("clips"), found, **orchestration.QUICK_CLIP))
 
 
 @pytest.mark.parametrize("prompts", [{}, {"prompt_step": 5, "clicks": 1}])
@@ -60,24 +62,25 @@ def test_both_give_the_same_masks_and_the_published_one_its_published_work(
     with CountingBundle.load() as bundle:
         settings = Settings().override(bundle.settings).override(orchestration.QUICK).override(prompts)
         ours = segment(clip, bundle, settings)
-        assert len(ours.masks.values) >= 1
+        assert len(ours.masks.values)
         bundle.counts.clear()
         theirs = published.segment(clip, bundle, settings)
     iou = mean_iou(ours.masks, theirs.masks)
     assert iou is not None
     assert iou >= 0.98
-    points = len(query_grid(clip, settings)[1]) * len(range(0, FRAMES, settings.step))
+    points = len(query_grid(clip, settings)[1]) * len(range(0, len(clip.frames), settings.step))
+    frames = len(clip.frames)
     parts = max(1, points // 2 // 128) * 2
     counts = bundle.counts
     assert counts["track_head"] == points
     assert counts["track_head largest"] <= 64
-    assert counts["track_features"] == FRAMES * parts
-    assert counts["depth"] == FRAMES
+    assert counts["track_features"] == frames * parts
+    assert counts["depth"] == frames
     assert counts["depth largest"] == 1
     assert counts["mask_encoder"] == theirs.encoded
     assert counts["mask_encoder largest"] == 1
     # Each object alone has all frames encoded, and the clicked ones but one a second time for their memory.
-    assert theirs.encoded >= FRAMES * len(theirs.masks.values)
+    assert theirs.encoded >= frames * len(theirs.masks.values)
 
 
 def masks_of(*objects: np.ndarray) -> ObjectMasks:
