@@ -6,10 +6,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from samotion.runtime.holding import cut_drift, group_of, hold
 from samotion.runtime.linking import Identified
+from samotion.runtime.masks import segment_objects
 from samotion.runtime.memory import Memory, MemoryBank
 from samotion.runtime.progress import Progress
-from samotion.runtime.prompts import background_points, densest, in_mask, spread
+from samotion.runtime.prompts import background_points, densest, spread
 from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Bytes, Float, Prompt, Tracks
@@ -19,8 +21,6 @@ from samotion.runtime.values import Bool, Bytes, Float, Prompt, Tracks
 MOST_WINDOWS = 2
 SURE = 10.0  # a given mask enters as logits of ±10, and its presence is as sure (SAM2)
 CANDIDATES = 200  # points of a mask among which its clicks are chosen
-FEWEST_POINTS = 3  # that must be in a mask, or have been, before they can speak against it
-HOLDS = 0.5  # of the points in a mask or held by it at first, the part that must be both
 AROUND = 24  # pixels between the points among which background clicks are chosen
 MARGIN = np.ones((13, 13), np.uint8)  # no background click within six pixels of the mask
 
@@ -71,47 +71,47 @@ def remember(seen: Identified, network: MaskNetwork, settings: Settings) -> list
     ]
 
 
-def follow(known: list[Known], network: MaskNetwork, shared: int, progress: Progress) -> Identified:
-    """Return known objects in the window of ``network``, followed by SAM2's memory alone.
+def follow(
+    known: list[Known], tracks: Tracks, network: MaskNetwork, shared: int, settings: Settings, progress: Progress
+) -> Identified:
+    """Return known objects in the window of ``network``: stage 2 on the points that they hold, else memory alone.
 
-    The first ``shared`` frames keep the masks that they have.
+    tracks: all of the window's. The first ``shared`` frames keep the masks that the objects have there; from where
+    an object loses its points it has no masks (see holding).
     """
     masks = np.zeros((len(known), network.frames, *network.size), np.bool_)
+    tails = [item.tail.last(shared) for item in known]
+    holds = [hold(tail, tracks) for tail in tails]
+    groups = [group_of(own, tracks, shared, settings) for own in holds]
+    pointed = [k for k, group in enumerate(groups) if group is not None]
+    if pointed:
+        others = tracks.select(~np.any([own.held | ~own.seen for own in holds], axis=0))
+        chosen = [group for group in groups if group is not None]
+        masks[pointed] = segment_objects(chosen, tracks, others, network, settings, progress).values
+    unseen = [k for k in range(len(known)) if k not in pointed]
+    if unseen:
+        masks[unseen] = _by_memory([known[k] for k in unseen], network, shared, progress)
+    for own, tail, held in zip(masks, tails, holds, strict=True):
+        own[:shared] = tail
+        cut_drift(own, tracks, held, shared)
+    identities = np.array([item.identity for item in known], np.int64)
+    return Identified(masks, identities, np.array([item.still + 1 for item in known], np.int64))
+
+
+def _by_memory(known: list[Known], network: MaskNetwork, shared: int, progress: Progress) -> Bool:
+    """Return masks (C, T, H, W), from frame ``shared`` on, of objects of which no point shows."""
+    masks = np.zeros((len(known), network.frames, *network.size), np.bool_)
     banks = [_bank(item, shared) for item in known]
-    for own, item in zip(masks, known, strict=True):
-        own[:shared] = item.tail.last(shared)
     reach = max(network.limits.memory_frames, network.limits.pointers)
     with progress.stage("carrying", len(known) * (network.frames - shared)) as stage:
-        for frame in range(shared, network.frames if known else shared):
+        for frame in range(shared, network.frames):
             answer = network.track(frame, banks, reverse=False)
             for k, memory in enumerate(network.remember(frame, answer, clicked=False)):
                 masks[k, frame] = network.at_frame_size(fill_holes(answer.mask[k]))
                 banks[k].tracked[frame] = memory
                 banks[k].forget(frame, reach, frame)
             stage.advance(len(known))
-    identities = np.array([item.identity for item in known], np.int64)
-    return Identified(masks, identities, np.array([item.still + 1 for item in known], np.int64))
-
-
-def cut_drift(masks: Bool, tracks: Tracks, shared: int) -> None:
-    """Empty carried masks (C, T, H, W) from where they no longer hold the points that they held at first.
-
-    The points are those of ``tracks`` that the first ``shared`` frames show. What follows by memory alone slides
-    off its object sooner or later, and points do not slide with it. A frame with few points says nothing.
-    """
-    seen, xy = tracks.visible, tracks.xy
-    for own in masks:
-        inside = np.zeros(seen.shape, np.bool_)
-        for frame in np.flatnonzero(own.any(axis=(1, 2))).tolist():
-            inside[:, frame] = seen[:, frame] & in_mask(xy[:, frame], own[frame])
-        known = seen[:, :shared].any(axis=1)
-        held = inside[:, :shared].sum(axis=1) * 2 > seen[:, :shared].sum(axis=1)
-        for frame in range(shared, own.shape[0]):
-            now, then = inside[known, frame], (held & seen[:, frame])[known]
-            either = np.count_nonzero(now | then)
-            if now.any() and either >= FEWEST_POINTS and np.count_nonzero(now & then) < HOLDS * either:
-                own[frame:] = False
-                break
+    return masks
 
 
 def _bank(item: Known, shared: int) -> MemoryBank:

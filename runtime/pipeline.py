@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime.carrying import MOST_WINDOWS, Known, cut_drift, follow, remember
+from samotion.runtime.carrying import MOST_WINDOWS, Known, follow, remember
 from samotion.runtime.joining import joined
 from samotion.runtime.linking import UNKNOWN, Identified, identified, link
 from samotion.runtime.progress import Progress
@@ -100,8 +100,7 @@ class _Follower:
             links = link(np.stack(tails) if tails else found[:0, :shared], found[:, :shared])
         lost = [item for p, item in enumerate(known) if p not in links and item.still < MOST_WINDOWS]
         with stages.timed("carrying"):
-            carried = follow(lost, self._network, shared, stages.progress)
-            cut_drift(carried.masks, tracks, shared)
+            carried = follow(lost, tracks, self._network, shared, self._settings, stages.progress)
         with stages.timed("linking"):
             names = np.array([UNKNOWN if p == UNKNOWN else known[p].identity for p in links], np.int64)
             return identified(found, names, carried, shared, self._last)
