@@ -33,8 +33,8 @@ def hold(masks: Bool, tracks: Tracks) -> Hold:
         inside[:, frame] = in_mask(points, masks[frame])
         deep[:, frame] = in_mask(points, np.asarray(cv2.erode(masks[frame].astype(np.uint8), EDGE), np.bool_))
     seen = shown.any(axis=1)
-    held = 2 * (inside & shown).sum(axis=1) > shown.sum(axis=1)
-    core: Bool = np.logical_and.reduce(deep | ~shown, axis=1)
+    held = np.asarray(2 * (inside & shown).sum(axis=1) > shown.sum(axis=1), np.bool_)
+    core = np.asarray((deep | ~shown).all(axis=1), np.bool_)
     return Hold(seen, held, held & core)
 
 
