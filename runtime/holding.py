@@ -32,10 +32,9 @@ def hold(masks: Bool, tracks: Tracks) -> Hold:
         points = tracks.xy[:, frame]
         inside[:, frame] = in_mask(points, masks[frame])
         deep[:, frame] = in_mask(points, np.asarray(cv2.erode(masks[frame].astype(np.uint8), EDGE), np.bool_))
-    seen = shown.any(axis=1)
-    held = np.asarray(2 * (inside & shown).sum(axis=1) > shown.sum(axis=1), np.bool_)
-    core = np.asarray((deep | ~shown).all(axis=1), np.bool_)
-    return Hold(seen, held, held & core)
+    seen = np.asarray(shown.any(axis=1), np.bool_)
+    held = 2 * (inside & shown).sum(axis=1) > shown.sum(axis=1)
+    return Hold(seen, held, held & (deep | ~shown).all(axis=1))
 
 
 def group_of(own: Hold, tracks: Tracks, first: int, settings: Settings) -> TrackGroup | None:
