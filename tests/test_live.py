@@ -4,7 +4,10 @@ import io
 import socket
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -169,6 +172,21 @@ def test_a_pipe_gives_the_same_frames_as_its_file(tmp_path: Path, suffix: str) -
     done = subprocess.run([sys.executable, "-c", READ], input=path.read_bytes(), capture_output=True, check=True)
     wanted = read_clip(path)
     assert done.stdout.decode().strip() == f"{wanted.frames[:, 0, 0, 0].tolist()} {wanted.fps} False"
+
+
+def test_an_address_that_waits_gives_every_frame(tmp_path: Path) -> None:
+    """A web server on this machine: what is read slowly comes slowly, and nothing is dropped."""
+    path = write_video(tmp_path / "a.mkv", [picture(64, 96, 6 * n) for n in range(30)])
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        source = open_live(f"http://127.0.0.1:{server.server_port}/a.mkv", Settings())
+        with FramesAhead(source, 4) as ahead:
+            shades = [int(frame.image[0, 0, 0]) for frame in ahead]
+        server.shutdown()
+    assert not source.real_time
+    assert shades == read_clip(path).frames[:, 0, 0, 0].tolist()
+    assert (source.name, ahead.dropped) == ("a", 0)
 
 
 @pytest.mark.parametrize("data", [b"", b"this is text\n" * 1000])
