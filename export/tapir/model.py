@@ -67,7 +67,7 @@ class Tapir(nn.Module):
         fine, coarse = torch.split(query, [self.params.high_channels, self.params.low_channels], dim=-1)
         in_low, in_halved = self.cells(guess, low.shape[1]), self.cells(guess, halved.shape[2])
         # The halved grid is small: comparing with all of it is one matrix product, faster than gathering from it.
-        scores = (coarse.transpose(0, 1) @ halved.flatten(2)).transpose(0, 1).unflatten(2, halved.shape[2:])
+        scores = torch.unflatten((coarse.transpose(0, 1) @ halved.flatten(2)).transpose(0, 1), 2, halved.shape[2:])
         return [
             similarities(high, self.cells(guess, high.shape[1]), fine),
             similarities(low, in_low, coarse) if cost is None else looked_up(cost, in_low),
