@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -25,6 +26,7 @@ class Bundle:
         self.provider = provider
         self._threads = threads
         self._engines: dict[tuple[str, int], Engine] = {}
+        self._loading = Lock()
         cores = threads or usable_cores()
         # A GPU is one device: runs side by side would only share it.
         self._lanes = Lanes(lanes_for(cores) if provider == "cpu" else 1)
@@ -77,12 +79,13 @@ class Bundle:
         return self._lanes.count
 
     def _loaded(self, graph: str, threads: int) -> Engine:
-        if (graph, threads) not in self._engines:
-            entry = self.manifest.graphs[graph]
-            self._engines[graph, threads] = OnnxEngine(
-                self.folder / entry.file, entry.inputs, entry.outputs, self.provider, threads
-            )
-        return self._engines[graph, threads]
+        with self._loading:  # lanes may ask for the same engine at the same time
+            if (graph, threads) not in self._engines:
+                entry = self.manifest.graphs[graph]
+                self._engines[graph, threads] = OnnxEngine(
+                    self.folder / entry.file, entry.inputs, entry.outputs, self.provider, threads
+                )
+            return self._engines[graph, threads]
 
     def close(self) -> None:
         """Free every engine and end the lanes."""

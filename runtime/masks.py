@@ -84,7 +84,8 @@ def _click(objects: list[_Object], network: MaskNetwork, settings: Settings, sta
             item.masks[frame] = network.at_frame_size(answer.mask[k])
         return [(item, frame, _unread(network, frame, answer, k)) for k, (item, frame) in enumerate(pairs)]
 
-    for done in network.spread(answered, batches(len(asked), PROMPTS_A_BATCH)):
+    a_lane = max(1, -(-len(asked) // network.lanes))
+    for done in network.spread(answered, batches(len(asked), min(PROMPTS_A_BATCH, a_lane))):
         for item, frame, memory in done:
             item.bank.clicked[frame] = memory
         stage.advance(len(done))
@@ -135,17 +136,18 @@ def _propagate(objects: list[_Object], network: MaskNetwork, stage: Stage) -> No
 def _track(objects: list[_Object], frame: int, reverse: bool, network: MaskNetwork, stage: Stage) -> None:
     """Find those of ``objects`` that were not clicked on ``frame`` there, from their memories."""
     waiting = [item for item in objects if frame not in item.prompts]
+    banks = [item.bank for item in waiting]
+    shares, in_lanes = network.shares(banks) if banks else ([], False)
 
     def tracked(part: slice) -> None:
-        answer = network.track(frame, [item.bank for item in waiting[part]], reverse)
+        answer = network.track(frame, banks[part], reverse, in_lanes)
         memories = network.remember(frame, answer, clicked=False)
         for item, mask, memory in zip(waiting[part], answer.mask, memories, strict=True):
             item.masks[frame] = network.at_frame_size(fill_holes(mask))
             item.bank.tracked[frame] = memory
 
-    if waiting:
-        for _ in network.spread(tracked, network.shares([item.bank for item in waiting])):
-            pass
+    for _ in (network.spread if in_lanes else map)(tracked, shares):
+        pass
     reach = max(network.limits.memory_frames, network.limits.pointers)
     for item in objects:
         # The first frames after the first prompt are what backward tracking will look up.

@@ -48,10 +48,10 @@ class MaskNetwork:
         self.limits = bundle.manifest.masks
         self.frames = len(clip.frames)
         self.size = clip.size
+        self.lanes = bundle.lanes
         self._bundle = bundle
         self._decoder = bundle.lane("mask_decoder")
         self._memory_encoder = bundle.lane("memory_encoder")
-        self._attention = bundle.lane("memory_attention")
         self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress, kernels)
 
     def _encode(
@@ -76,13 +76,18 @@ class MaskNetwork:
         """Yield ``work(part)`` of every part in order, several at the same time (see Bundle.spread)."""
         return self._bundle.spread(work, parts)
 
-    def shares(self, banks: list[MemoryBank]) -> Iterator[slice]:
-        """Yield slices of ``banks`` to track at the same time: one a lane, more where memory would not do."""
+    def shares(self, banks: list[MemoryBank]) -> tuple[list[slice], bool]:
+        """Return the slices of ``banks`` to track in a batch each, and whether side by side or one after the other.
+
+        Side by side there is a share for each lane, or several, so that SCORES_BYTES are kept; objects of which a
+        lane each would be too much take turns with all threads.
+        """
         clicked = max(len(bank.clicked) for bank in banks)
         slots = min(clicked, self.limits.max_clicked or clicked) + self.limits.memory_frames - 1
-        cells = (self.limits.size // 16) ** 2
-        fit = SCORES_BYTES // (2 * 4 * slots * cells**2 * self._bundle.lanes)  # scores and their softmax, float32
-        return batches(len(banks), max(1, min(fit, -(-len(banks) // self._bundle.lanes))))
+        each = 2 * 4 * slots * (self.limits.size // 16) ** 4  # scores and their softmax, float32
+        lanes = self.lanes if self.lanes * each <= SCORES_BYTES and len(banks) > 1 else 1
+        most = min(SCORES_BYTES // (each * lanes), -(-len(banks) // lanes))
+        return list(batches(len(banks), max(1, most))), lanes > 1
 
     def click(self, frame: int, prompts: list[Prompt], previous: Float | None = None) -> Answer:
         """Return the masks that K prompts on ``frame`` ask for, without memory (see ``clicks``)."""
@@ -95,10 +100,14 @@ class MaskNetwork:
         """
         return self._clicked([prompt.frame for prompt in prompts], prompts, previous)
 
-    def track(self, frame: int, banks: list[MemoryBank], reverse: bool) -> Answer:
-        """Return the masks of K objects on ``frame`` from what ``banks`` remember of them."""
+    def track(self, frame: int, banks: list[MemoryBank], reverse: bool, in_lane: bool = False) -> Answer:
+        """Return the masks of K objects on ``frame`` from what ``banks`` remember of them.
+
+        in_lane: ``spread`` calls this for others at the same time.
+        """
         found = look_up(banks, frame, self.frames, reverse, self.limits)
-        features = self._attention(
+        attention = (self._bundle.lane if in_lane else self._bundle.engine)("memory_attention")
+        features = attention(
             features=self._features[frame],
             memory=found.memory,
             memory_time=found.time,

@@ -18,7 +18,7 @@ from samotion.export.sam2.tracking import Tracker
 from samotion.export.weights import random_state
 from samotion.runtime import masks
 from samotion.runtime.masks import segment_objects
-from samotion.runtime.memory import MemoryBank
+from samotion.runtime.memory import MemoryBank, Unread
 from samotion.runtime.preprocess import normalised
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
@@ -185,10 +185,14 @@ def test_memories_that_no_frame_reads_are_not_encoded(clip: Clip) -> None:
 
 def test_objects_are_shared_out_to_lanes_and_memory(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
     _, runtime = network(TINY, clip)
-    banks = [MemoryBank() for _ in range(7)]
-    bundle = cast(Any, runtime._bundle)
-    assert list(runtime.shares(banks)) == [slice(0, 7)]
-    bundle.lanes = 2
-    assert list(runtime.shares(banks)) == [slice(0, 4), slice(4, 7)]
-    monkeypatch.setattr("samotion.runtime.sam.SCORES_BYTES", 1)
-    assert list(runtime.shares(banks)) == [slice(k, k + 1) for k in range(7)]
+    unread = Unread(lambda: np.zeros(0, np.float32), np.zeros(0, np.float32))
+    banks = [MemoryBank({0: unread, 9: unread}) for _ in range(7)]
+    each = 2 * 4 * (2 + TINY.memory_frames - 1) * (TINY.image_size // 16) ** 4
+    assert runtime.shares(banks) == ([slice(0, 7)], False)
+    runtime.lanes = 2
+    assert runtime.shares(banks) == ([slice(0, 4), slice(4, 7)], True)
+    assert runtime.shares(banks[:1]) == ([slice(0, 1)], False)
+    monkeypatch.setattr("samotion.runtime.sam.SCORES_BYTES", 5 * each)  # two a lane
+    assert runtime.shares(banks) == ([slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)], True)
+    monkeypatch.setattr("samotion.runtime.sam.SCORES_BYTES", each)  # not one a lane
+    assert runtime.shares(banks) == ([slice(k, k + 1) for k in range(7)], False)
