@@ -146,7 +146,10 @@ class Neighbourhood:
         self.right, self.down = (cell - corner).unsqueeze(-1).unsqueeze(-1).unbind(2)
         steps = torch.arange(-RADIUS, RADIUS + 2, device=cell.device)
         columns, rows = (corner.long().unsqueeze(-1) + steps).unbind(2)
-        self.inside = (((rows >= 0) & (rows < height)).unsqueeze(3), ((columns >= 0) & (columns < width)).unsqueeze(2))
+        self.inside = (
+            ((rows >= 0) & (rows < height)).unsqueeze(3),
+            ((columns >= 0) & (columns < width)).unsqueeze(2),
+        )
         self.index = rows.clamp(0, height - 1).unsqueeze(3) * width + columns.clamp(0, width - 1).unsqueeze(2)
 
     def interpolated(self, near: Tensor) -> Tensor:
