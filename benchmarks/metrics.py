@@ -100,7 +100,7 @@ def best_partners(score: Scores) -> Int:
     Raises InputError where there are several rows and SciPy is not installed.
     """
     if len(score) == 1:  # the common case, and it needs no SciPy
-        return score.argmax(axis=1)
+        return np.asarray(score.argmax(axis=1), np.int64)
     try:
         from scipy.optimize import linear_sum_assignment
     except ImportError as error:

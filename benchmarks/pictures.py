@@ -66,7 +66,7 @@ def _tile(clip: Clip, truth: Truth, prediction: Bytes, j: Scores, row: int) -> B
     index = int(np.searchsorted(clip.source_index, source, side="right")) - 1
     frame = np.asarray(clip.frames[index], np.uint8)
     size = (TILE, round(TILE * frame.shape[0] / frame.shape[1]))
-    picture = np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))
+    picture = np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
     labels = truth.labels[row]
     for identity in _identities(labels):
         _outline(picture, labels == identity, BLACK, 4)

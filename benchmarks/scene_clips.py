@@ -38,5 +38,5 @@ def first_queries(made: Scene, count: int, seed: int) -> Float:
     xy, visible, _ = made.tracks(anywhere.astype(np.float64))
     first = visible.argmax(axis=1)
     place = xy[np.arange(count), first]
-    points = np.concatenate([first[:, None], place[:, ::-1]], axis=1).astype(np.float32)
-    return points[first < frames - 1]
+    points = np.concatenate([first[:, None], place[:, ::-1]], axis=1)
+    return np.asarray(points[first < frames - 1], np.float32)
