@@ -31,7 +31,7 @@ class Settings:
     step: int = 10
     grid_pixels: int = 9000
     max_tracks: int = 5000
-    point_chunk: int = 32
+    point_chunk: int = 16
     max_side: int = 1000
     max_frames: int | None = None
     window: int | None = 120
