@@ -30,7 +30,7 @@ from samotion.runtime.values import Bool
 
 NAME = "masks"
 IMAGE_NAME = "masks-image"
-IMAGE_PART = 0.744  # of the training time
+IMAGE_PART = 0.54  # of the training time
 IMAGES, CLIPS, CLIP_FRAMES = 6, 2, 4
 CROSS, DICE = 2.0, 1.0
 LIKENESS, LIKENESS_GAIN = 1.5, 8.0
@@ -176,7 +176,7 @@ def clip_loss(model: Sam2, batch: Batch, again: int | None) -> tuple[Tensor, dic
 
 def step_of(model: Sam2, supply: Supply, index: int, clips: bool) -> tuple[Tensor, dict[str, float]]:
     """Return the loss of step ``index``: images, or images and clips by turns."""
-    if clips and index % 3:
+    if clips and index % 2:
         batch, rng = supply.batch(index, CLIPS, CLIP_FRAMES)
         again = CLIP_FRAMES // 2 if rng.random() < CLICKED_AGAIN else None
         return clip_loss(model, batch, again)
