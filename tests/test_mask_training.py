@@ -40,8 +40,8 @@ def test_clicks_chosen_from_tracks_are_mostly_right_but_not_always() -> None:
         if points is None or labels is None:
             continue
         inside = mask[points[:, 1].astype(int), points[:, 0].astype(int)]
-        for label in right:
-            right[label].extend((inside == label)[labels == label])
+        for label, found in right.items():
+            found.extend((inside == label)[labels == label])
     assert 0.7 < np.mean(right[1]) < 0.97
     assert 0.9 < np.mean(right[0]) < 1
 

@@ -1,4 +1,4 @@
-"""Clicks on an object as the pipeline makes them: chosen from tracks, of which some drifted and some are mislabelled."""
+"""Clicks on an object as the pipeline makes them: chosen from tracks, some of which drifted or are mislabelled."""
 
 import numpy as np
 from numpy.typing import NDArray
