@@ -127,10 +127,8 @@ def _figures(network: MotionNetwork, sample: TrackSample) -> tuple[float, float]
     return average_precision(score, sample.label[known]), float(iou)
 
 
-def train(data: Data, arguments: argparse.Namespace, name: str) -> MotionNetwork:
-    """Train on ``data`` and return the network with its averaged weights."""
-    torch.manual_seed(0)
-    network = MotionNetwork(NANO)
+def train(network: MotionNetwork, data: Data, arguments: argparse.Namespace, name: str) -> MotionNetwork:
+    """Train ``network`` on ``data`` and return it with its averaged weights, which are OUT/NAME.safetensors."""
 
     def step(index: int) -> tuple[Tensor, dict[str, float]]:
         rng = np.random.default_rng((1, index))
@@ -180,7 +178,8 @@ def main(argv: list[str] | None = None) -> int:
     torch.set_num_threads(arguments.threads)
     name = "motion" if arguments.fold is None else f"motion_fold{arguments.fold[0]}of{arguments.fold[1]}"
     data = gather(arguments)
-    report = evaluate(train(data, arguments, name), data.held_out)
+    torch.manual_seed(0)
+    report = evaluate(train(MotionNetwork(NANO), data, arguments, name), data.held_out)
     (arguments.out / f"{name}.json").write_text(json.dumps(report, indent=1) + "\n")
     for held, figures in report.items():
         print(f"{held}: AP {figures['ap']:.3f}, IoU {figures['iou']:.3f}")
