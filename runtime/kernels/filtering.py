@@ -1,0 +1,54 @@
+"""Filtering of tracks on a device. Twin: samotion.runtime.filtering.filter_tracks."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from samotion.runtime.kernels.launching import Array, Buffers, Launch, checked
+
+CHUNK = 64  # as in filtering.cu
+
+
+def buffers(tracks: int, frames: int) -> Buffers:
+    """Return what ``run`` writes for N tracks over T frames: results with room for all tracks, and scratch.
+
+    Of xy, visible, visibility, confidence and query_frame the first rank[N] tracks are written.
+    """
+    points = (tracks, frames)
+    return {
+        "xy": ((*points, 2), np.float32),
+        "visible": (points, np.bool_),
+        "visibility": (points, np.float32),
+        "confidence": (points, np.float32),
+        "query_frame": ((tracks,), np.int64),
+        "rank": ((tracks + 1,), np.int32),
+        "kept": ((tracks,), np.int32),
+        "seen": ((frames,), np.int32),
+        "best": ((frames,), np.uint64),
+        "sums": ((-(-tracks // CHUNK),), np.int32),
+    }
+
+
+def run(
+    launch: Launch,
+    xy: Array,
+    occlusion: Array,
+    expected_distance: Array,
+    query_frame: Array,
+    out: Mapping[str, Array],
+) -> None:
+    """Filter tracks as filter_tracks does, into ``out`` (see ``buffers``); out["rank"][N] is how many are left.
+
+    xy (N, T, 2), occlusion, expected_distance (N, T) float32, query_frame (N,) int64.
+    """
+    tracks, frames = occlusion.shape
+    points, size = checked(2 * tracks * frames) // 2, (tracks, frames)
+    logits = xy, occlusion, expected_distance
+    kept, seen, best, rank = out["kept"], out["seen"], out["best"], out["rank"]
+    results = out["xy"], out["visible"], out["visibility"], out["confidence"], out["query_frame"]
+    launch("filtering", "filter_begin", max(tracks, frames), kept, seen, best, *size)
+    launch("filtering", "filter_judge", points, *logits, kept, seen, *size)
+    launch("filtering", "filter_count", -(-tracks // CHUNK), kept, out["sums"], tracks)
+    launch("filtering", "filter_place", tracks + 1, kept, out["sums"], rank, tracks)
+    launch("filtering", "filter_gather", points, *logits, query_frame, kept, seen, rank, best, *results, *size)
+    launch("filtering", "filter_mend", frames, seen, rank, best, out["visible"], *size)
