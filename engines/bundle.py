@@ -1,17 +1,20 @@
 """A bundle of engines: the networks of one preset, verified and loaded on first use."""
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from samotion.engines.backends import BACKENDS
+from samotion.engines.device import Device
 from samotion.engines.engine import Engine
 from samotion.engines.lanes import Lanes, lanes_for, usable_cores
-from samotion.engines.manifest import Manifest, read, verify
+from samotion.engines.manifest import EMBEDDED, Manifest, read, verify
 from samotion.engines.onnx_runtime import OnnxEngine, require
-
-EMBEDDED = Path(__file__).parent / "nano"
+from samotion.engines.preflight import require as require_plans
+from samotion.engines.tensorrt import TensorRtEngine
 
 Part = TypeVar("Part")
 Answer = TypeVar("Answer")
@@ -27,6 +30,7 @@ class Bundle:
         self._threads = threads
         self._engines: dict[tuple[str, int], Engine] = {}
         self._loading = Lock()
+        self._device: Device | None = None
         cores = threads or usable_cores()
         # A GPU is one device: runs side by side would only share it.
         self._lanes = Lanes(lanes_for(cores) if provider == "cpu" else 1)
@@ -36,14 +40,19 @@ class Bundle:
     def load(cls, path: Path | None = None, provider: str = "cpu", threads: int = 0) -> Self:
         """Return the bundle in ``path`` (None: the shipped nano), every file checked against its hash.
 
-        provider: "cpu" or "cuda". threads: CPU threads in all; 0 takes every core. Raises BundleError for a
-        missing or damaged bundle, EngineError for a provider that is unknown or not there.
+        provider: "cpu", "cuda", "tensorrt" or "tensorrt-rtx". threads: CPU threads in all; 0 takes every core. Raises
+        BundleError for a missing or damaged bundle, EngineError for a provider that is unknown or not there, or whose
+        plans do not fit this machine (see preflight).
         """
-        require(provider)
+        if provider not in BACKENDS:
+            require(provider)
         folder = EMBEDDED if path is None else Path(path)
         manifest = read(folder)
-        for entry in manifest.graphs.values():
-            verify(folder, entry)
+        if provider in BACKENDS:
+            require_plans(folder, manifest, provider)
+        else:
+            for entry in manifest.graphs.values():
+                verify(folder, entry)
         return cls(folder, manifest, provider, threads)
 
     @property
@@ -54,7 +63,11 @@ class Bundle:
     @property
     def digest(self) -> str:
         """Short hash of exactly these engines and settings."""
-        return self.manifest.digest
+        plans = self.manifest.plans.get(self.provider)
+        if plans is None:
+            return self.manifest.digest
+        parts = [self.manifest.digest, *(plans[name].sha256 for name in sorted(plans))]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -81,11 +94,17 @@ class Bundle:
     def _loaded(self, graph: str, threads: int) -> Engine:
         with self._loading:  # lanes may ask for the same engine at the same time
             if (graph, threads) not in self._engines:
-                entry = self.manifest.graphs[graph]
-                self._engines[graph, threads] = OnnxEngine(
-                    self.folder / entry.file, entry.inputs, entry.outputs, self.provider, threads
-                )
+                self._engines[graph, threads] = self._load(graph, threads)
             return self._engines[graph, threads]
+
+    def _load(self, graph: str, threads: int) -> Engine:
+        """Return a new engine."""
+        entry = self.manifest.graphs[graph]
+        if self.provider not in BACKENDS:
+            return OnnxEngine(self.folder / entry.file, entry.inputs, entry.outputs, self.provider, threads)
+        self._device = self._device or Device()
+        plan = self.manifest.plans[self.provider][graph]
+        return TensorRtEngine(self.folder / plan.file, plan, entry.inputs, entry.outputs, self._device)
 
     def close(self) -> None:
         """Free every engine and end the lanes."""
@@ -93,6 +112,8 @@ class Bundle:
         for engine in self._engines.values():
             engine.close()
         self._engines.clear()
+        if self._device is not None:
+            self._device.close()
 
     def __enter__(self) -> Self:
         return self

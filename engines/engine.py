@@ -8,6 +8,8 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from samotion.engines.errors import EngineError
+
 Array = NDArray[np.generic]
 
 
@@ -39,3 +41,21 @@ class Engine(Protocol):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None: ...
+
+
+def matches(spec: TensorSpec, dtype: str, shape: tuple[int, ...]) -> bool:
+    """Return whether an array of this type and shape fits ``spec``."""
+    alike = dtype == spec.dtype and len(shape) == len(spec.shape)
+    return alike and all(isinstance(w, str) or w == h for w, h in zip(spec.shape, shape, strict=True))
+
+
+def fitted(engine: str, spec: TensorSpec, inputs: Mapping[str, Array]) -> Array:
+    """Return the array for ``spec``, contiguous; raises EngineError if it is missing or of another shape or type."""
+    if spec.name not in inputs:
+        raise EngineError(f"engine {engine}: input {spec.name} is missing")
+    array = np.asarray(inputs[spec.name], order="C")
+    if not matches(spec, array.dtype.name, array.shape):
+        raise EngineError(
+            f"engine {engine}: input {spec.name} is {array.dtype} {array.shape}, expected {spec.dtype} {spec.shape}"
+        )
+    return array

@@ -2,15 +2,17 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from samotion.engines.engine import TensorSpec
-from samotion.engines.errors import BundleError
+from samotion.engines.errors import BundleError, OutputError
 
 FILE = "bundle.json"
+EMBEDDED = Path(__file__).parent / "nano"  # the bundle that comes with the package
 FORMAT = 1
 GRAPHS = (
     "track_features",
@@ -77,10 +79,46 @@ class GraphEntry:
     precision: str
     parity: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def digest(self) -> str:
+        """Hash of all the graph's files, by which a plan knows what it was built from."""
+        return hashlib.sha256(json.dumps(dict(self.sha256), sort_keys=True).encode()).hexdigest()
+
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class PlanEntry:
+    """One graph's TensorRT plan, and what a machine must be to run it.
+
+    graph: GraphEntry.digest of the graph that it was built from. backend, version: "tensorrt" or "tensorrt-rtx" and
+    its version. compute_capabilities: of the GPUs that it is for, such as "8.9"; empty: all that the backend builds
+    for by itself. platform: where it was built, such as "linux-x86_64". profile: each input's least, best and largest
+    shape. precision: the graph's. seconds: that building took. bytes: of the file.
+    """
+
+    file: str
+    sha256: str
+    graph: str
+    backend: str
+    version: str
+    compute_capabilities: tuple[str, ...]
+    platform: str
+    hardware_compatible: bool
+    version_compatible: bool
+    profile: Mapping[str, tuple[Shape, Shape, Shape]]
+    precision: str
+    seconds: float
+    bytes: int
+
 
 @dataclass(frozen=True)
 class Manifest:
-    """All of bundle.json. settings: pipeline constants (samotion.runtime.settings) that this bundle states."""
+    """All of bundle.json. settings: pipeline constants (samotion.runtime.settings) that this bundle states.
+
+    plans: by backend and graph; none in a bundle of ONNX graphs alone.
+    """
 
     name: str
     version: str
@@ -92,15 +130,19 @@ class Manifest:
     masks: MasksInput
     graphs: Mapping[str, GraphEntry]
     format: int = FORMAT
+    plans: Mapping[str, Mapping[str, PlanEntry]] = field(default_factory=dict)
 
     def dumps(self) -> str:
-        """Return the manifest as JSON text."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True) + "\n"
+        """Return the manifest as JSON text; a bundle without plans reads as it did before there were any."""
+        data = asdict(self)
+        if not self.plans:
+            del data["plans"]
+        return json.dumps(data, indent=1, sort_keys=True) + "\n"
 
     @property
     def digest(self) -> str:
-        """Short name of exactly these engines and settings."""
-        return hashlib.sha256(self.dumps().encode()).hexdigest()[:12]
+        """Short name of exactly these graphs and settings, whatever plans were built from them."""
+        return hashlib.sha256(replace(self, plans={}).dumps().encode()).hexdigest()[:12]
 
 
 def read(folder: Path) -> Manifest:
@@ -117,6 +159,17 @@ def read(folder: Path) -> Manifest:
         raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); {MEND}") from error
 
 
+def save(folder: Path, manifest: Manifest) -> None:
+    """Write ``manifest`` into ``folder``, whole or not at all; raises OutputError."""
+    partial = folder / f".{FILE}.{os.getpid()}"
+    try:
+        partial.write_text(manifest.dumps(), encoding="utf-8")
+        partial.replace(folder / FILE)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise OutputError(f"{folder / FILE}: cannot be written ({error.strerror}); is the folder yours?") from error
+
+
 def _manifest(data: dict[str, Any]) -> Manifest:
     """Return ``data`` as a Manifest; raises KeyError or TypeError where a part is missing or unknown."""
     parts: dict[str, Any] = {
@@ -125,6 +178,10 @@ def _manifest(data: dict[str, Any]) -> Manifest:
         "semantics": SemanticsInput(**data["semantics"]),
         "masks": MasksInput(**data["masks"]),
         "graphs": {name: _entry(data["graphs"][name]) for name in GRAPHS},
+        "plans": {
+            backend: {name: _plan(plan) for name, plan in plans.items()}
+            for backend, plans in data.get("plans", {}).items()
+        },
     }
     return Manifest(**{**data, **parts})
 
@@ -136,6 +193,15 @@ def _entry(data: dict[str, Any]) -> GraphEntry:
         for key in ("inputs", "outputs")
     }
     return GraphEntry(**{**data, **specs})
+
+
+def _plan(data: dict[str, Any]) -> PlanEntry:
+    """Return one plan's entry."""
+    profile = {}
+    for name, (least, best, most) in data["profile"].items():
+        profile[name] = (tuple(least), tuple(best), tuple(most))
+    capabilities = tuple(data["compute_capabilities"])
+    return PlanEntry(**{**data, "profile": profile, "compute_capabilities": capabilities})
 
 
 def hash_of(path: Path) -> str:

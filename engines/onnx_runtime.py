@@ -9,7 +9,8 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from samotion.engines.engine import Array, TensorSpec
+from samotion.engines.backends import BACKENDS
+from samotion.engines.engine import Array, TensorSpec, fitted
 from samotion.engines.errors import BundleError, EngineError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -19,7 +20,10 @@ def require(provider: str) -> str:
     """Return ONNX Runtime's name of ``provider``; raises EngineError if it is unknown or not there."""
     available = [name for name, full in PROVIDERS.items() if full in onnxruntime.get_available_providers()]
     if provider not in PROVIDERS:
-        raise EngineError(f"provider '{provider}' is unknown; available here: {', '.join(available)}")
+        plans = ", ".join(BACKENDS)
+        raise EngineError(
+            f"provider '{provider}' is unknown; available here: {', '.join(available)}; with plans: {plans}"
+        )
     if provider not in available:
         raise EngineError(
             f"provider '{provider}' is not in this ONNX Runtime {onnxruntime.__version__} "
@@ -67,7 +71,7 @@ class OnnxEngine:
         """Run once; raises EngineError where an input does not fit its spec or the run fails."""
         if self._session is None:
             raise EngineError(f"engine {self._name} is closed")
-        feed = {spec.name: _fitted(self._name, spec, inputs) for spec in self.inputs}
+        feed = {spec.name: fitted(self._name, spec, inputs) for spec in self.inputs}
         names = [spec.name for spec in self.outputs]
         try:
             answers = self._session.run(names, feed)
@@ -91,17 +95,3 @@ class OnnxEngine:
 def _first_line(error: Exception) -> str:
     """Return the first line of an error's text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def _fitted(engine: str, spec: TensorSpec, inputs: Mapping[str, Array]) -> Array:
-    """Return the array for ``spec``, contiguous; raises EngineError if it is missing or of another shape or type."""
-    if spec.name not in inputs:
-        raise EngineError(f"engine {engine}: input {spec.name} is missing")
-    array = np.asarray(inputs[spec.name], order="C")
-    fits = array.dtype == spec.dtype and array.ndim == len(spec.shape)
-    fits = fits and all(isinstance(w, str) or w == h for w, h in zip(spec.shape, array.shape, strict=True))
-    if not fits:
-        raise EngineError(
-            f"engine {engine}: input {spec.name} is {array.dtype} {array.shape}, expected {spec.dtype} {spec.shape}"
-        )
-    return array

@@ -2,11 +2,17 @@
 
 import argparse
 import functools
+import re
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+from samotion.engines.backends import BACKENDS, Target
 from samotion.engines.errors import SamotionError
+from samotion.engines.manifest import EMBEDDED, Manifest
+from samotion.engines.preflight import ONNX
+from samotion.export.plans import add_plans, possible, tell_whether_it_fits
 
 EPILOG = """examples:
   samotion-export --preset nano -o engines/           the shipped networks again
@@ -16,31 +22,107 @@ EPILOG = """examples:
   samotion-export --preset fast --masks sam2.1-s --depth b --weights checkpoints -o mine/
   samotion-run --engines fast/ video.mp4 -o out/      run with them
 
+TensorRT plans, from graphs that are there or on top of an export (no PyTorch needed but for an export):
+  samotion-export --preset nano --backend tensorrt -o nano-trt/    the shipped graphs, for this machine's GPU
+  samotion-export --from fast/ --backend tensorrt                  added to the bundle
+  samotion-export --from fast/ --backend tensorrt-rtx --compute-capability 8.9 12.0 -o fast-rtx/   needs no GPU
+  samotion-export --check fast-rtx/                                will it run here, and if not, what to do
+  samotion-run --engines fast-rtx/ --provider tensorrt-rtx video.mp4 -o out/
+
 Weights are kept in $SAMOTION_CACHE (default: the platform's cache folder, samotion/). Put official files there,
 or name their folder with --weights, where there is no network. --weights random:0 tries the machine without any.
+
+Exit status: 0 done, 2 what you can mend, a bundle that does not run here among it.
 """
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 after one line on standard error for what the user can mend."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if wrong := _contradiction(options):
+        parser.error(wrong)
+    begun = time.perf_counter()
+    tell = functools.partial(print, flush=True)
+    try:
+        if options.check is not None:
+            return 0 if tell_whether_it_fits(options.check, options.backend, tell) else 2
+        manifest = _export(options, tell)
+    except SamotionError as error:
+        print(f"samotion-export: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("samotion-export: interrupted", file=sys.stderr)
+        return 130
+    where = options.output or options.source
+    print(f"{where}: {manifest.name} {manifest.digest}, {time.perf_counter() - begun:.0f} s")
+    return 0
+
+
+def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifest:
+    """Write the graphs and plans asked for, and return their manifest."""
+    source, out = options.source, options.output
+    target = Target(
+        tuple(options.compute_capability),
+        options.hardware_compatible,
+        options.version_compatible,
+        options.timing_cache,
+    )
+    if options.backend in BACKENDS:
+        possible(options.backend, target)  # told now, not after the minutes of an export
+    if source is None and _shipped_will_do(options):
+        source = EMBEDDED
+        tell("nano: the shipped graphs; --weights exports them anew")
+    elif source is None:
+        manifest = _graphs(options, tell)
+        source, out = out, None
+    if options.backend not in BACKENDS:
+        return manifest
+    return add_plans(source, out, options.backend, target, tell)
+
+
+def _graphs(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifest:
+    """Export the preset's graphs."""
     # PyTorch takes seconds to import: --help and wrong options must not wait for it.
     from samotion.export.bundle import write
     from samotion.export.presets import choose
     from samotion.export.sources import is_random
 
-    begun = time.perf_counter()
-    try:
-        preset = choose(options.preset, options.masks, options.depth)
-        for name, network in preset.networks.items() if not is_random(options.weights) else ():
-            print(f"{name}: {network.weights}, licence of the weights: {network.licence}", flush=True)
-        tell = functools.partial(print, flush=True)
-        manifest = write(preset, options.weights, options.output, tell, options.offline)
-    except SamotionError as error:
-        print(f"samotion-export: error: {error}", file=sys.stderr)
-        return 2
-    print(f"{options.output}: {manifest.name} {manifest.digest}, {time.perf_counter() - begun:.0f} s")
-    return 0
+    preset = choose(options.preset or "nano", options.masks, options.depth)
+    for name, network in preset.networks.items() if not is_random(options.weights) else ():
+        tell(f"{name}: {network.weights}, licence of the weights: {network.licence}")
+    return write(preset, options.weights, options.output, tell, options.offline)
+
+
+def _shipped_will_do(options: argparse.Namespace) -> bool:
+    """Return whether plans are asked for of exactly the graphs that come with the package."""
+    own = options.weights or options.masks or options.depth
+    return options.preset in (None, "nano") and options.backend in BACKENDS and not own
+
+
+def _contradiction(options: argparse.Namespace) -> str | None:
+    """Return which options do not go together, if any."""
+    for_plans = options.compute_capability or options.hardware_compatible or options.version_compatible
+    exporting = options.preset or options.masks or options.depth or options.weights
+    if (for_plans or options.timing_cache) and (options.backend not in BACKENDS or options.check is not None):
+        return (
+            "--compute-capability, --hardware-compatible, --version-compatible and --timing-cache say how plans "
+            f"are built; they need --backend {' or '.join(BACKENDS)}"
+        )
+    if options.check is not None:
+        return (
+            "--check looks at a bundle and writes nothing" if exporting or options.source or options.output else None
+        )
+    if options.source is not None:
+        if exporting:
+            return (
+                "--from takes the graphs of a bundle as they are; leave out --preset, --masks, --depth and --weights"
+            )
+        if options.backend not in BACKENDS:
+            return f"--from builds plans: name their --backend, {' or '.join(BACKENDS)}"
+    elif options.output is None:
+        return "the following arguments are required: -o/--output"
+    return None
 
 
 def entry() -> None:
@@ -53,12 +135,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="samotion-export",
         description="Export the five networks of a preset to ONNX, check each graph against PyTorch, and write "
-        "the bundle that samotion-run takes with --engines.",
+        "the bundle that samotion-run takes with --engines. Build TensorRT plans of it. Check whether it runs here.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--preset", default="nano", help="which networks: nano, fast or paper (default: nano)")
+    add("--preset", help="which networks: nano, fast or paper (default: nano)")
     add("--masks", metavar="NAME", help="another SAM2: sam2- or sam2.1- and t, s, b+ or l, as in sam2.1-s")
     add("--depth", metavar="SIZE", help="another Depth-Anything-V2: s, b or l")
     add(
@@ -68,8 +150,36 @@ def _parser() -> argparse.ArgumentParser:
         "(default: what is shipped, otherwise a download)",
     )
     add("--offline", action="store_true", help="never download: take shipped and already downloaded weights only")
-    add("-o", "--output", metavar="DIR", type=Path, required=True, help="folder of the new bundle")
+    add("-o", "--output", metavar="DIR", type=Path, help="folder of the new bundle (with --from: that bundle itself)")
+    add("--from", dest="source", metavar="BUNDLE", type=Path, help="build plans of a bundle's graphs as they are")
+    add(
+        "--check",
+        metavar="BUNDLE",
+        type=Path,
+        help="tell whether a bundle runs on this machine, and what to do if not",
+    )
+    add(
+        "--backend", choices=(ONNX, *BACKENDS), help=f"what the bundle is for (default: {ONNX}, which needs no plans)"
+    )
+    add(
+        "--compute-capability",
+        nargs="+",
+        type=_capability,
+        default=[],
+        metavar="N.N",
+        help="GPUs that tensorrt-rtx plans are for (default: all from 8.0 on); tensorrt builds for the one at hand",
+    )
+    add("--hardware-compatible", action="store_true", help="tensorrt plans that run on every GPU from 8.0 on, slower")
+    add("--version-compatible", action="store_true", help="tensorrt plans that later versions run too, slower")
+    add("--timing-cache", metavar="FILE", type=Path, help="kernels that tensorrt measured, read and added to")
     return parser
+
+
+def _capability(text: str) -> str:
+    """Read a compute capability such as 8.9."""
+    if not re.fullmatch(r"\d{1,2}\.\d", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no compute capability; expected such as 8.9")
+    return text
 
 
 if __name__ == "__main__":

@@ -93,7 +93,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("-o", "--out", type=Path, default=Path("out"), metavar="OUT", help="where results go (default: out)")
     add("--demo", action="store_true", help="run on the clip that comes with the package")
     add("--engines", type=Path, metavar="DIR", help="engine bundle (default: the nano bundle inside)")
-    add("--provider", default="cpu", metavar="NAME", help="cpu (default) or cuda; never falls back silently")
+    add(
+        "--provider",
+        default="cpu",
+        metavar="NAME",
+        help="cpu (default), cuda, tensorrt or tensorrt-rtx; never falls back silently",
+    )
     add("--threads", type=_count, default=0, metavar="N", help="CPU threads of one engine (default: all cores)")
     add("--seed", type=int, metavar="N", help="which points are followed; same seed, same masks (default: 0)")
     add("--step", type=int, metavar="N", help="frames between query frames; more is faster, less is finer")

@@ -5,54 +5,17 @@ import json
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper
+from tests.tiny_bundle import tiny_bundle
 
 from samotion.engines.bundle import EMBEDDED, Bundle
-from samotion.engines.engine import TensorSpec
-from samotion.engines.errors import BundleError, EngineError
-from samotion.engines.manifest import (
-    FILE,
-    GRAPHS,
-    DepthInput,
-    GraphEntry,
-    Manifest,
-    MasksInput,
-    SemanticsInput,
-    TrackerInput,
-    hash_of,
-    read,
-)
-
-
-def doubling_graph(path: Path) -> GraphEntry:
-    """Write a graph that doubles its input."""
-    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 2])
-    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 2])
-    graph = helper.make_graph([helper.make_node("Add", ["x", "x"], ["y"])], "double", [x], [y])
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
-    specs = (TensorSpec("x", "float32", ("N", 2)),), (TensorSpec("y", "float32", ("N", 2)),)
-    return GraphEntry(path.name, {path.name: hash_of(path)}, *specs, 20, "float32", {"y": 0.0})
+from samotion.engines.errors import BundleError, EngineError, OutputError
+from samotion.engines.manifest import FILE, PlanEntry, read, save
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    graphs = {name: doubling_graph(tmp_path / f"{name}.onnx") for name in GRAPHS}
-    manifest = Manifest(
-        name="tiny",
-        version="0",
-        licences={"all": "none"},
-        settings={"step": 5},
-        tracker=TrackerInput(64),
-        depth=DepthInput(56, 14),
-        semantics=SemanticsInput(14, None),
-        masks=MasksInput(64, 7, 16),
-        graphs=graphs,
-    )
-    (tmp_path / FILE).write_text(manifest.dumps(), encoding="utf-8")
-    assert read(tmp_path) == manifest
-    return tmp_path
+    return tiny_bundle(tmp_path)
 
 
 def test_engine_runs_and_is_loaded_once(folder: Path) -> None:
@@ -133,6 +96,45 @@ def test_the_digest_tells_bundles_apart(folder: Path) -> None:
     manifest = read(folder)
     assert manifest.digest == read(folder).digest
     assert manifest.digest != dataclasses.replace(manifest, settings={"step": 6}).digest
+
+
+def test_plans_are_kept_and_leave_the_graphs_name(folder: Path) -> None:
+    manifest = read(folder)
+    assert "plans" not in (folder / FILE).read_text()  # a bundle of graphs reads as it always did
+    plan = PlanEntry(
+        file="depth.plan",
+        sha256="0",
+        graph=manifest.graphs["depth"].digest,
+        backend="tensorrt",
+        version="10.13",
+        compute_capabilities=("8.9",),
+        platform="linux-x86_64",
+        hardware_compatible=False,
+        version_compatible=True,
+        profile={"x": ((1, 2), (4, 2), (16, 2))},
+        precision="float32",
+        seconds=1.5,
+        bytes=7,
+    )
+    planned = dataclasses.replace(manifest, plans={"tensorrt": {"depth": plan}})
+    save(folder, planned)
+    assert read(folder) == planned
+    assert planned.digest == manifest.digest
+    assert Bundle(folder, planned, "cpu", 1).digest == manifest.digest
+    assert Bundle(folder, planned, "tensorrt", 1).digest != manifest.digest
+
+
+def test_a_manifest_is_written_whole_or_not_at_all(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (folder / FILE).read_text()
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(OutputError, match="No space left"):
+        save(folder, dataclasses.replace(read(folder), name="other"))
+    assert (folder / FILE).read_text() == before
+    assert not list(folder.glob(".*"))
 
 
 def test_shipped_bundle_is_whole_and_small() -> None:

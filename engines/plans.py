@@ -1,0 +1,206 @@
+"""Building TensorRT plans from a bundle's ONNX graphs: one way for TensorRT 10, 11 and RTX, all plans or none."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from samotion.engines.backends import BACKENDS, Target, TensorRT
+from samotion.engines.engine import TensorSpec
+from samotion.engines.errors import BundleError, EngineError, OutputError
+from samotion.engines.machine import Machine, this_machine
+from samotion.engines.manifest import Manifest, PlanEntry, hash_of, read, save, verify
+from samotion.engines.plan_log import first_reason, logger, monitor
+from samotion.engines.profiles import Profile, profile
+
+Told = Callable[[str, PlanEntry], None]
+
+
+def build(
+    folder: Path,
+    backend: str,
+    target: Target,
+    tell: Told,
+    machine: Machine | None = None,
+    quiet: bool = False,
+) -> Manifest:
+    """Build a plan of every graph of the bundle in ``folder``, record them in its manifest and return that.
+
+    backend: "tensorrt" or "tensorrt-rtx". tell: is told of each plan as it is done. machine: this one if None.
+    quiet: no progress bar. Plans of the same backend are replaced when all new ones are there; an error leaves
+    the bundle as it was. Raises BundleError for a damaged bundle, EngineError for a backend that is missing, a target
+    that it cannot meet or a graph that it refuses, OutputError where the folder cannot be written to.
+    """
+    chosen = BACKENDS[backend]
+    machine = machine or this_machine()
+    manifest = read(folder)
+    for graph in manifest.graphs.values():
+        verify(folder, graph)
+    trt = chosen.load()
+    builder = _Builder(chosen, trt, target, chosen.aim(target, machine), machine.platform, quiet)
+    plans: dict[str, PlanEntry] = {}
+    with _beside(folder) as partial:
+        for name in manifest.graphs:
+            plans[name] = builder.plan(folder, manifest, name, partial)
+            tell(name, plans[name])
+        for plan in plans.values():
+            (partial / plan.file).replace(folder / plan.file)
+        manifest = dataclasses.replace(manifest, plans={**manifest.plans, backend: plans})
+        save(folder, manifest)
+    return manifest
+
+
+@contextlib.contextmanager
+def _beside(folder: Path) -> Iterator[Path]:
+    """Yield a hidden folder in ``folder`` that is gone afterwards."""
+    try:
+        partial = Path(tempfile.mkdtemp(prefix=".plans.", dir=folder))
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written to ({error.strerror}); write to another with -o") from error
+    try:
+        yield partial
+    except OSError as error:
+        raise OutputError(f"{folder}: cannot be written to ({error.strerror}); free space, or use -o") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Builder:
+    """A backend with what is asked of it. capabilities, platform: that plans will be for."""
+
+    backend: TensorRT
+    trt: Any
+    target: Target
+    capabilities: tuple[str, ...]
+    platform: str
+    quiet: bool
+
+    def plan(self, folder: Path, manifest: Manifest, name: str, into: Path) -> PlanEntry:
+        """Build one plan into the folder ``into`` and return its entry."""
+        entry, shapes = manifest.graphs[name], profile(manifest, name)
+        path = into / f"{name}.{self.backend.name}.plan"
+        begun = time.perf_counter()
+        self._write(folder / entry.file, entry.inputs, shapes, path)
+        return PlanEntry(
+            file=path.name,
+            sha256=hash_of(path),
+            graph=entry.digest,
+            backend=self.backend.name,
+            version=self.trt.__version__,
+            compute_capabilities=self.capabilities,
+            platform=self.platform,
+            hardware_compatible=self.target.hardware_compatible,
+            version_compatible=self.target.version_compatible,
+            profile=shapes,
+            precision=entry.precision,
+            seconds=round(time.perf_counter() - begun, 2),
+            bytes=path.stat().st_size,
+        )
+
+    def _write(self, graph: Path, inputs: tuple[TensorSpec, ...], shapes: Profile, path: Path) -> None:
+        """Build ``graph`` and write its plan to ``path``."""
+        log, bar = logger(self.trt), monitor(self.trt, graph.stem, self.quiet)
+        builder = self.trt.Builder(log)
+        network = self.backend.network(self.trt, builder)
+        parser = self._parsed(network, log, graph, inputs)
+        config = builder.create_builder_config()
+        config.progress_monitor = bar
+        config.clear_flag(self.trt.BuilderFlag.TF32)  # float32 in the graph means float32
+        self.backend.configure(self.trt, config, self.target)
+        self._add_profile(builder, config, shapes, graph, log)
+        with self._timed(config):
+            plan = builder.build_serialized_network(network, config)
+        bar.bar.close()
+        del parser  # holds the weights until here
+        if bar.interrupted:
+            raise KeyboardInterrupt
+        if plan is None:
+            raise EngineError(f"{graph.name}: {self._who} cannot build it: {first_reason(log.errors)}; {_HELP}")
+        with path.open("wb") as file:
+            file.write(memoryview(plan))
+
+    def _parsed(self, network: Any, log: Any, graph: Path, inputs: tuple[TensorSpec, ...]) -> Any:
+        """Read ``graph`` into ``network`` and return the parser; raises where it is not what the manifest states."""
+        parser = self.trt.OnnxParser(network, log)
+        if not parser.parse_from_file(os.fspath(graph)):
+            raise self._refusal(graph, parser, log)
+        if not network.num_outputs:  # the parser takes any bytes for an empty model
+            raise BundleError(f"{graph}: {_NO_GRAPH}")
+        found = {tensor.name: tensor for tensor in map(network.get_input, range(network.num_inputs))}
+        for spec in inputs:
+            tensor = found.pop(spec.name, None)
+            wanted = tuple(-1 if isinstance(axis, str) else axis for axis in spec.shape)
+            if tensor is None or tuple(tensor.shape) != wanted or self._dtype(tensor) != spec.dtype:
+                has = "is missing" if tensor is None else f"is {self._dtype(tensor)} {tuple(tensor.shape)}"
+                raise BundleError(
+                    f"{graph}: input {spec.name} {has}, the manifest states {spec.dtype} {wanted}; "
+                    "export the bundle again with samotion-export"
+                )
+        if found:
+            raise BundleError(f"{graph}: input {min(found)} is not in the manifest; export the bundle again")
+        return parser
+
+    def _refusal(self, graph: Path, parser: Any, log: Any) -> BundleError | EngineError:
+        """Return the parser's first error as one line."""
+        if not parser.num_errors:
+            return EngineError(f"{graph.name}: {self._who} cannot read it: {first_reason(log.errors)}; {_HELP}")
+        error = parser.get_error(0)
+        kind = str(error.code()).rsplit(".", 1)[-1]
+        if kind == "MODEL_DESERIALIZE_FAILED":
+            return BundleError(f"{graph}: {_NO_GRAPH}")
+        node = error.node_name()
+        where = f"node {node} ({error.node_operator()})" if error.node_operator() else "the graph"
+        reasons = [line for line in error.desc().splitlines() if line not in ("", "false", f"Invalid Node - {node}")]
+        said = first_reason(reasons) if reasons else kind.lower().replace("_", " ")
+        return EngineError(f"{graph.name}: {self._who} does not take {where}: {said}; {_HELP}")
+
+    def _add_profile(self, builder: Any, config: Any, shapes: Profile, graph: Path, log: Any) -> None:
+        """Give ``config`` the least, best and largest shapes of the inputs."""
+        ranges = builder.create_optimization_profile()
+        for name, (least, best, most) in shapes.items():
+            ranges.set_shape(name, least, best, most)
+        if config.add_optimization_profile(ranges) < 0:
+            raise EngineError(f"{graph.name}: {self._who} refuses its profile: {first_reason(log.errors)}; {_HELP}")
+
+    @contextlib.contextmanager
+    def _timed(self, config: Any) -> Iterator[None]:
+        """Let the build use the timing cache, and keep what it added."""
+        path = self.target.timing_cache
+        if path is None:
+            yield
+            return
+        try:
+            cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
+            if cache is None or not config.set_timing_cache(cache, False):
+                raise EngineError(
+                    f"{path}: no timing cache of {self._who} on this GPU; delete it or name another file"
+                )
+            yield
+            partial = path.with_name(f".{path.name}.{os.getpid()}")
+            partial.write_bytes(memoryview(config.get_timing_cache().serialize()))
+            partial.replace(path)
+        except OSError as error:
+            raise OutputError(f"{path}: cannot be read and written ({error.strerror}); name another file") from error
+
+    def _dtype(self, tensor: Any) -> str:
+        """Return NumPy's name of a tensor's type."""
+        try:
+            return np.dtype(self.trt.nptype(tensor.dtype)).name
+        except TypeError:  # no such type in NumPy
+            return str(tensor.dtype)
+
+    @property
+    def _who(self) -> str:
+        return f"{self.backend.name} {self.trt.__version__}"
+
+
+_NO_GRAPH = "holds no ONNX graph; export the bundle again with samotion-export"
+_HELP = "use --backend onnxruntime for this bundle, or another version of the backend"

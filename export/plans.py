@@ -1,0 +1,93 @@
+"""samotion-export's plans: TensorRT plans for a bundle that is there, and whether a bundle runs here. No PyTorch."""
+
+import contextlib
+import dataclasses
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from samotion.engines.backends import BACKENDS, Target
+from samotion.engines.errors import OutputError
+from samotion.engines.machine import this_machine
+from samotion.engines.manifest import FILE, Manifest, PlanEntry, read, save, verify
+from samotion.engines.plans import build
+from samotion.engines.preflight import ONNX, check, table
+
+Tell = Callable[[str], None]
+
+
+def possible(backend: str, target: Target) -> None:
+    """Raise EngineError where ``backend`` is not installed here or cannot build for ``target``."""
+    BACKENDS[backend].load()
+    BACKENDS[backend].aim(target, this_machine())
+
+
+def add_plans(bundle: Path, out: Path | None, backend: str, target: Target, tell: Tell) -> Manifest:
+    """Build ``backend``'s plans of the bundle in ``bundle`` and return its manifest with them.
+
+    out: a folder for the bundle with its plans, which appears when all is done; None adds the plans to ``bundle``
+    itself. tell: is told of each plan. Raises as samotion.engines.plans.build does.
+    """
+    sizes: list[PlanEntry] = []
+
+    def done(name: str, plan: PlanEntry) -> None:
+        sizes.append(plan)
+        tell(f"{backend}: {name} {plan.precision}, {plan.bytes / 1e6:.1f} MB, {plan.seconds:.1f} s")
+
+    if out is None or out.resolve() == bundle.resolve():
+        manifest = build(bundle, backend, target, done)
+    else:
+        with _staged(out) as partial:
+            _copy(bundle, partial)
+            manifest = build(partial, backend, target, done)
+    total, seconds = sum(plan.bytes for plan in sizes), sum(plan.seconds for plan in sizes)
+    tell(f"{backend} {sizes[0].version}: {len(sizes)} plans, {total / 1e6:.1f} MB, {seconds:.1f} s")
+    return manifest
+
+
+def tell_whether_it_fits(bundle: Path, backend: str | None, tell: Tell) -> bool:
+    """Tell of each graph whether it runs on this machine, and what to do where it does not; return whether all do.
+
+    backend: None asks for ONNX Runtime and every backend that the bundle has plans of. Raises BundleError.
+    """
+    manifest = read(bundle)
+    asked = [ONNX, *(name for name in BACKENDS if name in manifest.plans)] if backend is None else [backend]
+    machine = this_machine()
+    findings = [finding for name in asked for finding in check(bundle, manifest, name, machine)]
+    tell(f"{bundle}: {manifest.name} {manifest.digest} on {machine}")
+    tell(table(findings))
+    return not any(finding.problem for finding in findings)
+
+
+def _copy(bundle: Path, folder: Path) -> None:
+    """Copy a bundle's graphs, without plans, into the empty ``folder``; raises BundleError for a damaged one."""
+    manifest = read(bundle)
+    for entry in manifest.graphs.values():
+        verify(bundle, entry)
+        for name in entry.sha256:
+            shutil.copyfile(bundle / name, folder / name)
+    save(folder, dataclasses.replace(manifest, plans={}))
+
+
+@contextlib.contextmanager
+def _staged(out: Path) -> Iterator[Path]:
+    """Yield a hidden folder that takes the place of ``out`` if the block ends well, else goes away."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists() and any(out.iterdir()) and not (out / FILE).exists():
+            raise OutputError(f"{out}: holds other files than an engine bundle; name an empty or new folder")
+        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"{out}: cannot be written ({error.strerror}); name another folder with -o") from error
+    try:
+        yield partial
+        partial.chmod(0o755)
+        shutil.rmtree(out, ignore_errors=True)
+        partial.replace(out)
+    except OSError as error:
+        raise OutputError(
+            f"{out}: cannot be written ({error.strerror}); free space or name another folder"
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
