@@ -13,8 +13,8 @@ NOISE = (
     r"^\s*\[[\w./]+::\w+::\d+\]\s*",
     r"^\w+::\w+:\s*",
     r"Error Code \d+:\s*",
-    r"\(?\[\w+\.cpp:\d+:? ?\w*\]\s*",
-    r"\s*In \w+ at \S+?:\d+\)?",
+    r"\[\w+\.cpp:\d+:? ?\w*\]\s*",
+    r"\.?\s*In \w+ at [^\s)]+:\d+",
 )
 ABOUT_THE_GPU = "cudaError 35"  # "no driver", said of every build without a GPU beside the true error
 
@@ -34,7 +34,7 @@ def logger(trt: ModuleType) -> Any:
     return Kept()
 
 
-def monitor(trt: ModuleType, title: str, quiet: bool) -> Any:
+def monitor(trt: ModuleType, title: str) -> Any:
     """Return a progress monitor for ``trt`` that shows a bar of the steps done, of those known so far.
 
     Its ``interrupted`` says that Ctrl-C ended the build: an exception must not cross the C++ that calls it.
@@ -43,7 +43,7 @@ def monitor(trt: ModuleType, title: str, quiet: bool) -> Any:
     class Bar(trt.IProgressMonitor):  # type: ignore[name-defined, misc]
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
-            self.bar = tqdm(total=0, desc=title, unit="step", leave=False, disable=quiet or None)
+            self.bar = tqdm(total=0, desc=title, unit="step", leave=False, disable=None)
             self.interrupted = False
 
         @contextlib.contextmanager
@@ -75,6 +75,4 @@ def first_reason(errors: list[str]) -> str:
     reason = errors[0].strip().splitlines()[0] if errors[0].strip() else "no reason given"
     for noise in NOISE:
         reason = re.sub(noise, "", reason)
-    if reason.endswith(")") and reason.count("(") < reason.count(")"):
-        reason = reason[:-1]
     return reason.strip().rstrip(".")

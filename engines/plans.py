@@ -29,12 +29,11 @@ def build(
     target: Target,
     tell: Told,
     machine: Machine | None = None,
-    quiet: bool = False,
 ) -> Manifest:
     """Build a plan of every graph of the bundle in ``folder``, record them in its manifest and return that.
 
     backend: "tensorrt" or "tensorrt-rtx". tell: is told of each plan as it is done. machine: this one if None.
-    quiet: no progress bar. Plans of the same backend are replaced when all new ones are there; an error leaves
+    Plans of the same backend are replaced when all new ones are there; an error leaves
     the bundle as it was. Raises BundleError for a damaged bundle, EngineError for a backend that is missing, a target
     that it cannot meet or a graph that it refuses, OutputError where the folder cannot be written to.
     """
@@ -44,7 +43,7 @@ def build(
     for graph in manifest.graphs.values():
         verify(folder, graph)
     trt = chosen.load()
-    builder = _Builder(chosen, trt, target, chosen.aim(target, machine), machine.platform, quiet)
+    builder = _Builder(chosen, trt, target, chosen.aim(target, machine), machine.platform)
     plans: dict[str, PlanEntry] = {}
     with _beside(folder) as partial:
         for name in manifest.graphs:
@@ -81,7 +80,6 @@ class _Builder:
     target: Target
     capabilities: tuple[str, ...]
     platform: str
-    quiet: bool
 
     def plan(self, folder: Path, manifest: Manifest, name: str, into: Path) -> PlanEntry:
         """Build one plan into the folder ``into`` and return its entry."""
@@ -107,10 +105,21 @@ class _Builder:
 
     def _write(self, graph: Path, inputs: tuple[TensorSpec, ...], shapes: Profile, path: Path) -> None:
         """Build ``graph`` and write its plan to ``path``."""
-        log, bar = logger(self.trt), monitor(self.trt, graph.stem, self.quiet)
+        log, bar = logger(self.trt), monitor(self.trt, graph.stem)
+        with contextlib.closing(bar.bar):
+            plan = self._built(graph, inputs, shapes, log, bar)
+        if bar.interrupted:
+            raise KeyboardInterrupt
+        if plan is None:
+            raise EngineError(f"{graph.name}: {self._who} cannot build it: {first_reason(log.errors)}; {_HELP}")
+        with path.open("wb") as file:
+            file.write(memoryview(plan))
+
+    def _built(self, graph: Path, inputs: tuple[TensorSpec, ...], shapes: Profile, log: Any, bar: Any) -> Any:
+        """Return the plan of ``graph`` in memory, None where the builder gave up or was stopped."""
         builder = self.trt.Builder(log)
         network = self.backend.network(self.trt, builder)
-        parser = self._parsed(network, log, graph, inputs)
+        parser = self._parsed(network, log, graph, inputs)  # holds the weights: kept until all is built
         config = builder.create_builder_config()
         config.progress_monitor = bar
         config.clear_flag(self.trt.BuilderFlag.TF32)  # float32 in the graph means float32
@@ -118,14 +127,8 @@ class _Builder:
         self._add_profile(builder, config, shapes, graph, log)
         with self._timed(config):
             plan = builder.build_serialized_network(network, config)
-        bar.bar.close()
-        del parser  # holds the weights until here
-        if bar.interrupted:
-            raise KeyboardInterrupt
-        if plan is None:
-            raise EngineError(f"{graph.name}: {self._who} cannot build it: {first_reason(log.errors)}; {_HELP}")
-        with path.open("wb") as file:
-            file.write(memoryview(plan))
+        del parser
+        return plan
 
     def _parsed(self, network: Any, log: Any, graph: Path, inputs: tuple[TensorSpec, ...]) -> Any:
         """Read ``graph`` into ``network`` and return the parser; raises where it is not what the manifest states."""
