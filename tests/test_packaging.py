@@ -34,7 +34,9 @@ def test_the_wheel_holds_every_module_and_the_shipped_files(tmp_path: Path) -> N
     (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
     held = set(zipfile.ZipFile(built).namelist())
     wanted = [path for folder in (*LIGHT, "export") for path in (ROOT / folder).rglob("*") if path.is_file()]
-    wanted = [path for path in wanted if path.suffix in {".py", ".mp4", ".onnx", ".safetensors", ".typed", ".cu", ".h"}]
+    wanted = [
+        path for path in wanted if path.suffix in {".py", ".mp4", ".onnx", ".safetensors", ".typed", ".cu", ".h"}
+    ]
     missing = [str(path) for path in wanted if f"samotion/{path.relative_to(ROOT).as_posix()}" not in held]
     assert not missing
     assert {"samotion/engines/nano/bundle.json", "samotion/runtime/demo.mp4"} <= held
