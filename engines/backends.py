@@ -80,6 +80,9 @@ class TensorRT:
             config.set_flag(trt.BuilderFlag.VERSION_COMPATIBLE)
         if target.hardware_compatible:
             config.hardware_compatibility_level = trt.HardwareCompatibilityLevel.AMPERE_PLUS
+        # Memory follows the shapes that come (RTX does so by itself); before 10.10 it is what the largest need.
+        if resize := _members(trt.PreviewFeature).get("RUNTIME_ACTIVATION_RESIZE_10_10"):
+            config.set_preview_feature(resize, True)
 
     def misfit(self, plan: PlanEntry, version: str, machine: Machine) -> str | None:
         """Return why ``plan`` cannot run with this ``version`` on this ``machine`` with a GPU, None if it can."""

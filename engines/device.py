@@ -96,14 +96,18 @@ class Pool:
 
 
 class Line:
-    """A stream of one engine's work. done: recorded after its last run."""
+    """A stream of one engine's work, or of kernels. done: the event that others wait for."""
 
     def __init__(self, device: Device) -> None:
         self.stream: Any = device.cuda.Stream()
         self.done: Any = device.cuda.Event()
 
+    def mark(self) -> None:
+        """Say that what is on the stream so far is what others wait for."""
+        self.done.record(self.stream)
+
     def after(self, other: "Line") -> None:
-        """Let what comes next here wait for all that is on ``other``."""
+        """Let what comes next here wait for all that was on ``other`` when it was last marked."""
         self.stream.wait_for_event(other.done)
 
 

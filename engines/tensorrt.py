@@ -227,7 +227,7 @@ class TensorRtEngine:
         self._log.errors.clear()
         if not self._context.execute_async_v3(self._line.stream.handle):
             raise self._failed()
-        self._line.done.record(self._line.stream)
+        self._line.mark()
         for producer in self._producers:
             producer.after(self._line)
 

@@ -307,11 +307,16 @@ class Config:
 
     def __init__(self) -> None:
         self.flags: set[str] = set()
+        self.features: set[str] = set()
         self.cleared: set[str] = set()
         self.cache: Any = None
 
     def set_flag(self, flag: str) -> None:
         self.flags.add(flag)
+
+    def set_preview_feature(self, feature: str, on: bool) -> None:
+        assert on
+        self.features.add(feature)
 
     def clear_flag(self, flag: str) -> None:
         self.cleared.add(flag)
@@ -356,6 +361,8 @@ def stand_in(version: str, seen: list[Any]) -> Any:
     class Base:
         ERROR, INTERNAL_ERROR = 1, 2
 
+    features = {} if version.startswith("10.1.") else {"RUNTIME_ACTIVATION_RESIZE_10_10": "resize"}
+
     return SimpleNamespace(
         __version__=version,
         Builder=Builder,
@@ -365,11 +372,12 @@ def stand_in(version: str, seen: list[Any]) -> Any:
         NetworkDefinitionCreationFlag=SimpleNamespace(STRONGLY_TYPED=1),
         BuilderFlag=SimpleNamespace(TF32="tf32", VERSION_COMPATIBLE="versions"),
         HardwareCompatibilityLevel=SimpleNamespace(AMPERE_PLUS="ampere"),
+        PreviewFeature=SimpleNamespace(__members__=features),
         nptype=lambda name: name,
     )
 
 
-@pytest.mark.parametrize("version", ["10.13.2.6", "11.4.1.7"])
+@pytest.mark.parametrize("version", ["10.1.0.27", "10.13.2.6", "11.4.1.7"])
 def test_tensorrt_10_and_11_are_told_the_same(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
@@ -389,6 +397,7 @@ def test_tensorrt_10_and_11_are_told_the_same(
     config = seen[1]
     assert (config.flags, config.cleared) == ({"versions"}, {"tf32"})
     assert config.hardware_compatibility_level == "ampere"
+    assert config.features == (set() if version == "10.1.0.27" else {"resize"})
     assert cache.read_bytes() == b"+" * len(GRAPHS)  # each build adds to what the one before left
     cache.write_bytes(b"another GPU's")
     with pytest.raises(EngineError, match=r"no timing cache of tensorrt .* on this GPU; delete it"):
