@@ -16,6 +16,8 @@ from samotion.engines.onnx_runtime import OnnxEngine, require
 from samotion.engines.preflight import require as require_plans
 from samotion.engines.tensorrt import TensorRtEngine
 
+__all__ = ["EMBEDDED", "Bundle"]
+
 Part = TypeVar("Part")
 Answer = TypeVar("Answer")
 

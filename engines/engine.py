@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,13 @@ from numpy.typing import NDArray
 from samotion.engines.errors import EngineError
 
 Array = NDArray[np.generic]
+
+
+class OnDevice(Protocol):
+    """An array in a GPU's memory, as Numba defined it and CuPy, pycuda, PyTorch and DeviceArray have it."""
+
+    @property
+    def __cuda_array_interface__(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True)

@@ -196,7 +196,7 @@ class _Builder:
     def _dtype(self, tensor: Any) -> str:
         """Return NumPy's name of a tensor's type."""
         try:
-            return np.dtype(self.trt.nptype(tensor.dtype)).name
+            return str(np.dtype(self.trt.nptype(tensor.dtype)).name)
         except TypeError:  # no such type in NumPy
             return str(tensor.dtype)
 

@@ -7,12 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from samotion.engines.backends import BACKENDS, TensorRT
-from samotion.engines.errors import BundleError, EngineError
+from samotion.engines.errors import BundleError, EngineError, SamotionError
 from samotion.engines.machine import Machine, this_machine
 from samotion.engines.manifest import EMBEDDED, Manifest, PlanEntry, hash_of, verify
 
 DRIVER = "install NVIDIA's driver, https://www.nvidia.com/drivers"
 ONNX = "onnxruntime"
+Problem = tuple[str, str]  # what is wrong, and what mends it
 
 
 @dataclass(frozen=True)
@@ -37,21 +38,23 @@ def check(
     if backend == ONNX:
         return [_graph(folder, manifest, name) for name in manifest.graphs]
     chosen, machine = BACKENDS[backend], machine or this_machine()
+    lacking: Problem | None = None
+    version = installed or ""
     try:
         version = installed or str(chosen.load().__version__)
-        missing = _missing(chosen, machine)
     except EngineError as error:
-        version, (problem, mend) = "", str(error).rsplit("; ", 1)
-        missing = problem, mend
+        lacking = _split(error)
     plans = manifest.plans.get(backend, {})
+    lacking = lacking or _missing(chosen, machine)
     room = _room(plans.values(), machine)
     found = []
     for name in manifest.graphs:
         plan = plans.get(name)
-        problem, mend = missing or _misfit(folder, manifest, name, chosen, version, machine) or room or (None, "")
+        problem = lacking or _misfit(folder, manifest, name, chosen, version, machine) or room
         if problem is None and plan is not None and installed is None:
-            problem, mend = chosen.verdict(folder / plan.file), rebuild(folder, backend)
-        found.append(Finding(backend, name, "no plan" if plan is None else _detail(plan), problem, mend))
+            problem = _refused(folder, plan, chosen)
+        detail = "no plan" if plan is None else _detail(plan)
+        found.append(Finding(backend, name, detail, *problem) if problem else Finding(backend, name, detail))
     return found
 
 
@@ -63,7 +66,7 @@ def require(
     bad = [finding for finding in findings if finding.problem]
     if bad:
         first = bad[0]
-        alike = f" (so {len(bad)} of {len(findings)} graphs)" if len(bad) > 1 else ""
+        alike = f" ({len(bad)} of {len(findings)} graphs do not)" if len(bad) > 1 else ""
         raise EngineError(f"{first.graph} does not run on {backend}: {first.problem}{alike}; {first.mend}")
 
 
@@ -97,12 +100,11 @@ def _graph(folder: Path, manifest: Manifest, name: str) -> Finding:
     try:
         verify(folder, entry)
     except BundleError as error:
-        problem, mend = str(error).rsplit("; ", 1)
-        return Finding(ONNX, name, entry.precision, problem, mend)
+        return Finding(ONNX, name, entry.precision, *_split(error))
     return Finding(ONNX, name, entry.precision)
 
 
-def _missing(backend: TensorRT, machine: Machine) -> tuple[str, str] | None:
+def _missing(backend: TensorRT, machine: Machine) -> Problem | None:
     """Return what this machine lacks for any plan of ``backend``, and the mend."""
     if machine.driver is None:
         return f"no NVIDIA driver here ({machine.platform})", DRIVER
@@ -115,7 +117,7 @@ def _missing(backend: TensorRT, machine: Machine) -> tuple[str, str] | None:
 
 def _misfit(
     folder: Path, manifest: Manifest, name: str, backend: TensorRT, version: str, machine: Machine
-) -> tuple[str, str] | None:
+) -> Problem | None:
     """Return why one plan cannot run, and the mend."""
     plan = manifest.plans.get(backend.name, {}).get(name)
     capabilities: Sequence[str] = ()
@@ -135,6 +137,18 @@ def _misfit(
     return None
 
 
+def _refused(folder: Path, plan: PlanEntry, backend: TensorRT) -> Problem | None:
+    """Return what the backend itself says against a plan."""
+    verdict = backend.verdict(folder / plan.file)
+    return (verdict, rebuild(folder, backend.name)) if verdict else None
+
+
+def _split(error: SamotionError) -> Problem:
+    """Return an error's line as problem and mend."""
+    problem, _, mend = str(error).rpartition("; ")
+    return problem, mend
+
+
 def _damage(path: Path, plan: PlanEntry) -> str | None:
     """Return what is wrong with the plan's file."""
     if not path.is_file():
@@ -144,7 +158,7 @@ def _damage(path: Path, plan: PlanEntry) -> str | None:
     return None
 
 
-def _room(plans: Iterable[PlanEntry], machine: Machine) -> tuple[str, str] | None:
+def _room(plans: Iterable[PlanEntry], machine: Machine) -> Problem | None:
     """Return whether the GPU's free memory is less than the plans alone take, weights before any activation."""
     need = sum(plan.bytes for plan in plans)
     if machine.gpu is None or need <= machine.gpu.free:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from samotion.engines.backends import BACKENDS
 from samotion.engines.device import Buffer, Device, DeviceArray, Line, Pool
-from samotion.engines.engine import Array, TensorSpec, fitted, matches
+from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, matches
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import PlanEntry
 from samotion.engines.plan_log import first_reason, logger
@@ -73,7 +73,7 @@ class TensorRtEngine:
         self._producers: list[Line] = []
         self._strangers: list[Any] = []
 
-    def __call__(self, **inputs: Array) -> Mapping[str, NDArray[np.float32]]:
+    def __call__(self, **inputs: Array | OnDevice) -> Mapping[str, NDArray[np.float32]]:
         """Run once; raises EngineError where an input fits neither its spec nor the plan, or the run fails."""
         with self._turn():
             shapes = self._prepare(inputs)
@@ -88,7 +88,7 @@ class TensorRtEngine:
             self._line.stream.synchronize()
             return {name: host.astype(np.float32) for name, host in answers.items()}  # a copy: the buffer is reused
 
-    def on_device(self, **inputs: Array) -> dict[str, DeviceArray]:
+    def on_device(self, **inputs: Array | OnDevice) -> dict[str, DeviceArray]:
         """Run once as a call does, and leave the answers on the GPU, without waiting for them."""
         with self._turn():
             shapes = self._prepare(inputs)

@@ -197,7 +197,8 @@ class Runner:
     def _read(self, name: str) -> np.ndarray:
         dtype, shape = np.dtype(self._plan["inputs"][name]), self._shapes[name]
         size = int(np.prod(shape, dtype=int)) * dtype.itemsize
-        return self._memory.at(self._addresses[name], size).view(dtype).reshape(shape)
+        found: np.ndarray = self._memory.at(self._addresses[name], size).view(dtype)
+        return found.reshape(shape)
 
     def _write(self, name: str, value: np.ndarray) -> None:
         data = np.ascontiguousarray(value, self._plan["outputs"][name]).reshape(-1).view(np.uint8)

@@ -349,8 +349,9 @@ def stand_in(version: str, seen: list[Any]) -> Any:
             return SimpleNamespace(num_outputs=1, num_inputs=1, get_input=lambda _: tensor)
 
         def create_builder_config(self) -> Config:
-            seen.append(Config())
-            return seen[-1]
+            made = Config()
+            seen.append(made)
+            return made
 
         def create_optimization_profile(self) -> Any:
             return SimpleNamespace(set_shape=nothing)

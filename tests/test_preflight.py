@@ -56,7 +56,7 @@ def with_plans(folder: Path, backend: str = "tensorrt", **changes: Any) -> Manif
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # The real find_spec looks for a module's __spec__; where pycuda is not installed it must look so.
-    monkeypatch.setitem(sys.modules, "pycuda", SimpleNamespace(__spec__=object()))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "pycuda", SimpleNamespace(__spec__=object()))
     return tiny_bundle(tmp_path / "bundle")
 
 
@@ -82,7 +82,7 @@ def test_a_plan_for_another_compute_capability_is_refused_with_the_mend(folder: 
     line = problem(folder)
     assert line == (
         "track_features does not run on tensorrt: built for compute capability 9.0, this GPU has 8.9 "
-        f"(so 10 of 10 graphs); samotion-export --from {folder} --backend tensorrt"
+        f"(10 of 10 graphs do not); samotion-export --from {folder} --backend tensorrt"
     )
 
 
@@ -136,7 +136,7 @@ def test_each_backend_has_its_own_rules(
     [
         (
             Machine("linux-x86_64"),
-            "no NVIDIA driver here (linux-x86_64) (so 10 of 10 graphs); install NVIDIA's driver",
+            "no NVIDIA driver here (linux-x86_64) (10 of 10 graphs do not); install NVIDIA's driver",
         ),
         (Machine("linux-x86_64", "12.4"), "no GPU answers here"),
         (dataclasses.replace(HERE, gpu=dataclasses.replace(ADA, free=999)), "the plans take 0.00 GiB"),
@@ -168,7 +168,9 @@ def test_damaged_missing_and_stale_plans_are_told_apart(folder: Path) -> None:
 def test_a_bundle_without_plans_names_the_command(folder: Path) -> None:
     line = problem(folder)
     assert line is not None
-    assert line.endswith(f"no plan is built (so 10 of 10 graphs); samotion-export --from {folder} --backend tensorrt")
+    assert line.endswith(
+        f"no plan is built (10 of 10 graphs do not); samotion-export --from {folder} --backend tensorrt"
+    )
     assert rebuild(EMBEDDED, "tensorrt").startswith(
         "samotion-export --preset nano --backend tensorrt -o nano-tensorrt"
     )
@@ -178,7 +180,7 @@ def test_a_backend_that_is_not_installed_names_its_extra(folder: Path, monkeypat
     monkeypatch.setitem(sys.modules, "tensorrt", None)
     with pytest.raises(EngineError, match=r"tensorrt is not installed here.*; pip install 'samotion\[gpu\]'$"):
         require(folder, with_plans(folder), "tensorrt", HERE)
-    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="8.6.1"))  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tensorrt", SimpleNamespace(__version__="8.6.1"))
     with pytest.raises(EngineError, match=r"tensorrt 8.6.1 is too old, expected 10.1 or later"):
         BACKENDS["tensorrt"].load()
 
@@ -204,7 +206,7 @@ def test_rtx_has_the_last_word_on_its_plans(
         EngineValidity=SimpleNamespace(INVALID="invalid"),
         EngineInvalidityDiagnostics=SimpleNamespace(__members__=diagnostics),
     )
-    monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)  # type: ignore[arg-type]
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)
     manifest = with_plans(folder, "tensorrt-rtx", version="1.7.1.116")
     (bad,) = [f for f in check(folder, manifest, "tensorrt-rtx", HERE) if f.problem]
     assert bad.graph == "depth"

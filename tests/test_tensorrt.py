@@ -135,20 +135,20 @@ def test_any_array_with_the_cuda_array_interface_will_do(engine: TensorRtEngine,
         __cuda_array_interface__ = found.__cuda_array_interface__
 
     memory.log.clear()
-    np.testing.assert_array_equal(engine(x=Stranger(), shift=shift())["y"], 2 * (2 * rows(2) + 1) + 1)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(engine(x=Stranger(), shift=shift())["y"], 2 * (2 * rows(2) + 1) + 1)
     assert memory.count("sync all") == 1  # its stream is known by number only
 
 
 def test_an_array_on_the_gpu_must_fit(engine: TensorRtEngine) -> None:
     found = engine.on_device(x=rows(2), shift=shift())
     with pytest.raises(EngineError, match=r"input x is float32 \(2,\) on the GPU, expected float32 \('N', 3\)"):
-        engine(x=found["total"], shift=shift())  # type: ignore[arg-type]
+        engine(x=found["total"], shift=shift())
 
     class Sideways:
         __cuda_array_interface__ = found["y"].__cuda_array_interface__ | {"strides": (4, 8)}
 
     with pytest.raises(EngineError, match=r"with strides on the GPU, expected .* in C order"):
-        engine(x=Sideways(), shift=shift())  # type: ignore[arg-type]
+        engine(x=Sideways(), shift=shift())
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,9 @@ def test_an_array_on_the_gpu_must_fit(engine: TensorRtEngine) -> None:
         ({}, "input x is missing"),
     ],
 )
-def test_what_a_plan_does_not_take_is_named(engine: TensorRtEngine, inputs: dict, words: str) -> None:
+def test_what_a_plan_does_not_take_is_named(
+    engine: TensorRtEngine, inputs: dict[str, np.ndarray], words: str
+) -> None:
     with pytest.raises(EngineError, match=words):
         engine(**inputs, shift=shift())
     np.testing.assert_array_equal(engine(x=rows(1), shift=shift())["y"], 2 * rows(1) + 1)  # and it goes on
