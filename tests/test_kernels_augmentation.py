@@ -16,7 +16,8 @@ ULP = 2  # of sin and cos: what CUDA's sinf and cosf promise
 WAVES = np.r_[2:42, 44:84]
 EXACT = np.setdiff1d(np.arange(augmentation.CHANNELS), WAVES)
 PLACES = st.one_of(st.floats(-1, 1, width=32), st.sampled_from([-1.0, 1.0, 0.0, -0.0]))
-ANYTHING = st.one_of(PLACES, st.floats(width=32))
+# 1e36 is one that the last octaves take beyond float32.
+ANYTHING = st.one_of(PLACES, st.floats(width=32), st.sampled_from([float(np.float32(1e36)), np.inf, -np.inf, np.nan]))
 Case = tuple[Float, Bool, Float, Float, Float]
 
 

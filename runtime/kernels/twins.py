@@ -110,6 +110,7 @@ def _step(values: Float, visible: Bool) -> Float:
 
 def _encoded(values: Float) -> Float:
     """Append sin and cos of (N, T, D) at 1, 2, 4, … times their size."""
-    scaled = values[..., None, None, :].astype(np.float64) * 2.0 ** np.arange(OCTAVES)[:, None, None]
+    octaves = 2.0 ** np.arange(OCTAVES, dtype=np.float32)[:, None, None]
+    scaled = (values[..., None, None, :] * octaves).astype(np.float64)
     waves = np.concatenate([np.sin(scaled), np.cos(scaled)], axis=-2).astype(np.float32)
     return np.concatenate([values, waves.reshape(*values.shape[:2], 2 * OCTAVES * values.shape[-1])], axis=-1)
