@@ -137,6 +137,11 @@ class DeviceArray:
             "stream": int(self.line.stream.handle) or 1,
         }
 
+    def wait(self) -> None:
+        """Return when the array is filled."""
+        with self._device.active():
+            self.line.done.synchronize()
+
     def numpy(self) -> Array:
         """Return a copy on the host."""
         host = np.empty(self.shape, self.dtype)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +56,25 @@ def matches(spec: TensorSpec, dtype: str, shape: tuple[int, ...]) -> bool:
     return alike and all(isinstance(w, str) or w == h for w, h in zip(spec.shape, shape, strict=True))
 
 
-def fitted(engine: str, spec: TensorSpec, inputs: Mapping[str, Array]) -> Array:
+def is_on_device(value: object) -> TypeGuard[OnDevice]:
+    """Return whether ``value`` is an array on a GPU."""
+    return hasattr(value, "__cuda_array_interface__")
+
+
+def fitted_there(engine: str, spec: TensorSpec, array: OnDevice) -> OnDevice:
+    """Return an array on a GPU that fits ``spec``; raises EngineError if it is of another shape, type or order."""
+    about = array.__cuda_array_interface__
+    dtype, shape = np.dtype(about["typestr"]).name, tuple(about["shape"])
+    if about.get("strides") is not None or not matches(spec, dtype, shape):
+        order = "" if about.get("strides") is None else " with strides"
+        raise EngineError(
+            f"engine {engine}: input {spec.name} is {dtype} {shape}{order} on the GPU, expected {spec.dtype} "
+            f"{spec.shape} in C order"
+        )
+    return array
+
+
+def fitted(engine: str, spec: TensorSpec, inputs: Mapping[str, Any]) -> Array:
     """Return the array for ``spec``, contiguous; raises EngineError if it is missing or of another shape or type."""
     if spec.name not in inputs:
         raise EngineError(f"engine {engine}: input {spec.name} is missing")

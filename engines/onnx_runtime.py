@@ -1,6 +1,7 @@
 """The ONNX Runtime backend: CPU, or CUDA where it is asked for and really there."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -10,7 +11,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from samotion.engines.backends import BACKENDS
-from samotion.engines.engine import Array, TensorSpec, fitted
+from samotion.engines.binding import BoundArray, run_bound
+from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import BundleError, EngineError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
@@ -66,18 +68,48 @@ class OnnxEngine:
                 "install them or use --provider cpu"
             )
         self._session: Any = session
+        self._device = "cuda" if provider == "cuda" else "cpu"
 
-    def __call__(self, **inputs: Array) -> Mapping[str, NDArray[np.float32]]:
+    def __call__(self, **inputs: Array | OnDevice) -> Mapping[str, NDArray[np.float32]]:
         """Run once; raises EngineError where an input does not fit its spec or the run fails."""
+        feed = self._feed(inputs)
+        names = [spec.name for spec in self.outputs]
+        with self._failing_clearly():
+            if any(is_on_device(array) for array in feed.values()):
+                bound = run_bound(self._session, feed, self.outputs, self._device)
+                return {name: array.numpy().astype(np.float32, copy=False) for name, array in bound.items()}
+            return dict(zip(names, self._session.run(names, feed), strict=True))
+
+    def on_device(self, **inputs: Array | OnDevice) -> dict[str, BoundArray]:
+        """Run once as a call does, and leave the answers on the GPU; raises EngineError on the CPU."""
+        if self._device != "cuda":
+            raise EngineError(f"engine {self._name} runs on the CPU: nothing stays on a GPU; use --provider cuda")
+        feed = self._feed(inputs)
+        with self._failing_clearly():
+            return run_bound(self._session, feed, self.outputs, self._device)
+
+    def _feed(self, inputs: Mapping[str, Any]) -> dict[str, Array | OnDevice]:
+        """Return the inputs, each fit for its spec."""
         if self._session is None:
             raise EngineError(f"engine {self._name} is closed")
-        feed = {spec.name: fitted(self._name, spec, inputs) for spec in self.inputs}
-        names = [spec.name for spec in self.outputs]
+        feed: dict[str, Array | OnDevice] = {}
+        for spec in self.inputs:
+            given = inputs.get(spec.name)
+            if is_on_device(given):
+                if self._device != "cuda":
+                    raise EngineError(f"engine {self._name} runs on the CPU, and its input {spec.name} is on a GPU")
+                feed[spec.name] = fitted_there(self._name, spec, given)
+            else:
+                feed[spec.name] = fitted(self._name, spec, inputs)
+        return feed
+
+    @contextlib.contextmanager
+    def _failing_clearly(self) -> Iterator[None]:
+        """Turn what ONNX Runtime raises into one line."""
         try:
-            answers = self._session.run(names, feed)
-        except Exception as error:  # as above
+            yield
+        except Exception as error:  # a family of C++ exceptions without a public root
             raise EngineError(f"engine {self._name} failed: {_first_line(error)}") from error
-        return dict(zip(names, answers, strict=True))
 
     def close(self) -> None:
         """Free the session."""

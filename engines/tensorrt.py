@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from samotion.engines.backends import BACKENDS
 from samotion.engines.device import Buffer, Device, DeviceArray, Line, Pool
-from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, matches
+from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import PlanEntry
 from samotion.engines.plan_log import first_reason, logger
@@ -144,11 +144,11 @@ class TensorRtEngine:
     def _prepare(self, inputs: Mapping[str, Any]) -> Shapes:
         """Bring the inputs to the GPU and return every output's shape."""
         host: dict[str, Array] = {}
-        there: dict[str, Any] = {}
+        there: dict[str, OnDevice] = {}
         for spec in self.inputs:
             given = inputs.get(spec.name)
-            if hasattr(given, "__cuda_array_interface__"):
-                there[spec.name] = self._checked(spec, given)
+            if is_on_device(given):
+                there[spec.name] = fitted_there(self._name, spec, given)
             else:
                 host[spec.name] = fitted(self._name, spec, inputs)
         shapes = {name: array.shape for name, array in host.items()}
@@ -174,18 +174,6 @@ class TensorRtEngine:
             self._reshape(shapes)
             self._shapes = shapes
         return {spec.name: tuple(self._context.get_tensor_shape(spec.name)) for spec in self.outputs}
-
-    def _checked(self, spec: TensorSpec, array: Any) -> Any:
-        """Return an array on the GPU that fits ``spec``."""
-        about = array.__cuda_array_interface__
-        dtype, shape = np.dtype(about["typestr"]).name, tuple(about["shape"])
-        if about.get("strides") is not None or not matches(spec, dtype, shape):
-            order = "" if about.get("strides") is None else " with strides"
-            raise EngineError(
-                f"engine {self._name}: input {spec.name} is {dtype} {shape}{order} on the GPU, expected {spec.dtype} "
-                f"{spec.shape} in C order"
-            )
-        return array
 
     def _check_lengths(self, shapes: Shapes) -> None:
         """Raise EngineError where an axis is outside the plan's profile."""
