@@ -34,8 +34,9 @@ def cases(draw: st.DrawFn, numbers: st.SearchStrategy[float] = ANYTHING) -> Case
 def by_kernel(case: Case, as_trained: bool, place: Place) -> Float:
     size = case[1].shape
     out = place.allocate({"depth": (size, np.float32), "channels": ((*size, augmentation.CHANNELS), np.float32)})
-    there = [place.put(values) for values in case]
-    augmentation.augment(place, *there, as_trained, out["depth"], out["channels"])
+    xy, visible, visibility, confidence, disparity = (place.put(values) for values in case)
+    trusts = visibility, confidence
+    augmentation.augment(place, xy, visible, *trusts, disparity, as_trained, out["depth"], out["channels"])
     return place.take(out["channels"])
 
 

@@ -27,7 +27,8 @@ def cases(draw: st.DrawFn) -> Case:
 def compare(case: Case, place: Place) -> int:
     tracks, frames = case[1].shape
     out = place.allocate(filtering.buffers(tracks, frames))
-    filtering.run(place, *(place.put(values) for values in case), out)
+    xy, occlusion, distance, query_frame = (place.put(values) for values in case)
+    filtering.run(place, xy, occlusion, distance, query_frame, out)
     with np.errstate(under="ignore"):
         wanted = filter_tracks(*case)
     count = int(place.take(out["rank"])[tracks])
@@ -65,6 +66,15 @@ def test_equally_confident_tracks_leave_the_first_one() -> None:
     out = (place := Host(2)).allocate(filtering.buffers(3, 2))
     filtering.run(place, np.ones((3, 2, 2), np.float32), occlusion, distance, np.arange(3), out)
     assert out["visible"].tolist() == [[True, True], [True, False], [True, False]]
+
+
+def test_a_point_that_is_not_sound_is_made_visible_only_where_there_is_no_other() -> None:
+    occlusion = np.array([[-9, np.nan, np.nan], [-9, 9, np.nan]], np.float32)
+    case = np.ones((2, 3, 2), np.float32), occlusion, np.array([[-9, -9, -9], [-9, 9, -9]], np.float32), np.arange(2)
+    out = (place := Host()).allocate(filtering.buffers(2, 3))
+    filtering.run(place, *case, out)
+    assert out["visible"].tolist() == [[True, False, True], [True, True, False]]
+    compare(case, place)
 
 
 def test_the_exponential_has_numpy_s_roundings() -> None:

@@ -30,7 +30,8 @@ def by_kernel(frame: Bytes, made: resizing.Recipe, place: Place) -> Float:
 
 def by_runtime(frame: Bytes, size: tuple[int, int], network: str, published: bool) -> Float:
     resized = getattr(PUBLISHED if published else OURS, network)(frame[None], *size)
-    return (signed if network == "tracker" else normalised)(resized)[0]
+    planes: Float = (signed if network == "tracker" else normalised)(resized)[0]
+    return planes
 
 
 @pytest.fixture

@@ -32,7 +32,7 @@ def augment(
     but visible. as_trained: read depth where the published weights expect it (MotionParams.depth_as_trained). Where
     xy is outside [-1, 1] depth is read at the edge, where it is NaN at -1. Twin: twins.augmented.
     """
-    tracks, frames, height, width = *visible.shape, *disparity.shape[1:]
+    (tracks, frames), (height, width) = visible.shape, disparity.shape[1:]
     checked(height * width)
     numbers = checked(tracks * frames * CHANNELS)
     size = tracks, frames

@@ -5,6 +5,7 @@ A table is (index, weight), both (m, k), for one axis resized from n to m: outpu
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from samotion.runtime.values import Float
 
 Index = NDArray[np.int32]
-Table = tuple[Index, Float | Index]
+Table = tuple[Index, NDArray[Any]]  # weights: float32, or int32 where they are fixed-point
 FIXED = 2048  # OpenCV's weights for uint8 are multiples of 1/2048
 PILLOW_BITS = 22  # Pillow's of 2^-22
 LEAST = 1e-3  # OpenCV leaves out what covers less of a sample
@@ -80,7 +81,8 @@ def cubic(n: int, m: int) -> tuple[Index, Index]:
 
 def fixed(weight: Float) -> Index:
     """Return float32 weights in units of 1/2048."""
-    return np.rint(weight * np.float32(FIXED)).astype(np.int32)
+    units: Index = np.rint(weight * np.float32(FIXED)).astype(np.int32)
+    return units
 
 
 def pillow(n: int, m: int, kernel: Callable[[float], float], support: int) -> tuple[Index, Index]:
