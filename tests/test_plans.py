@@ -414,3 +414,11 @@ def test_rtx_asks_for_its_compute_capabilities() -> None:
     )
     RTX.configure(trt, config, Target(("8.9", "12.0")))
     assert (config.num_compute_capabilities, told) == (2, [("ada", 0), ("blackwell", 1)])
+
+
+@rtx
+@pytest.mark.slow
+def test_every_graph_of_fast_becomes_a_plan(tmp_path: Path) -> None:
+    out = tmp_path / "fast"
+    assert main(["--preset", "fast", "--weights", "random:0", "--backend", "tensorrt-rtx", "-o", str(out)]) == 0
+    assert set(read(out).plans["tensorrt-rtx"]) == set(GRAPHS)
