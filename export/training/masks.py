@@ -30,7 +30,7 @@ from samotion.runtime.values import Bool
 
 NAME = "masks"
 IMAGE_NAME = "masks-image"
-IMAGE_PART = 0.54  # of the training time
+IMAGE_PART = 0.564  # of the training time
 IMAGES, CLIPS, CLIP_FRAMES = 6, 2, 4
 CROSS, DICE = 2.0, 1.0
 LIKENESS, LIKENESS_GAIN = 1.5, 8.0
