@@ -40,7 +40,7 @@ def objects(scene: Scene, counts: Sequence[int], bundle: Bundle, settings: Setti
     for run in range(runs + 1):  # the first loads and warms the engines
         shared = segment(clip, bundle, settings).seconds
         rest = sum(taken for stage, taken in shared.items() if stage not in ("masks", "merging"))
-        network = MaskNetwork(clip, bundle, Progress())
+        network = MaskNetwork(clip, bundle, Progress(), settings)
         for count in counts:
             begun = time.perf_counter()
             merge_objects(segment_objects(groups[:count], moving, static, network, settings, Progress()))

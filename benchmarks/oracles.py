@@ -56,7 +56,7 @@ class Stages:
         disparity = estimate(clip, bundle, self.quiet)
         features = describe(clip, self.tracks, bundle, self.quiet)
         self.labels = label(clip, self.tracks, disparity, features, bundle, settings, self.quiet)
-        self.network = MaskNetwork(clip, bundle, self.quiet)
+        self.network = MaskNetwork(clip, bundle, self.quiet, settings)
 
     def split(self, labels: MotionLabels) -> tuple[Tracks, Tracks]:
         """Return the moving and the surely static tracks, as the pipeline does."""

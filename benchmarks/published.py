@@ -69,7 +69,7 @@ def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
         return Published(ObjectMasks(np.zeros((0, len(clip.frames), *clip.size), np.bool_)), seconds, 0)
     moving, static = tracks.select(labels.dynamic), tracks.select(labels.probability < STILL)
     with _timed("grouping", seconds):
-        sam = OneFrameSam(clip, bundle, kernels(settings))
+        sam = OneFrameSam(clip, bundle, settings)
         groups = published_masks.group(moving, static, sam, settings)
     with _timed("masks", seconds):
         masks = published_masks.segment_objects(groups, moving, static, sam, settings)

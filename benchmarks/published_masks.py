@@ -18,7 +18,7 @@ def group(moving: Tracks, static: Tracks, sam: OneFrameSam, settings: Settings) 
         still = static.xy[static.visible[:, frame], frame]
         around = background_points(still, click[None], settings.background_clicks)
         xy = np.concatenate([click[None], around]).astype(np.float32)
-        return sam.at_frame_size(sam.click(Prompt(frame, xy, np.arange(len(xy)) < 1)))
+        return sam.at_frame_size(frame, sam.click(Prompt(frame, xy, np.arange(len(xy)) < 1)))
 
     groups = group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
     if settings.complete_within is None:
@@ -64,7 +64,7 @@ def _clicked(
     for prompt in prompts:
         frame = prompt.frame
         answer = sam.click(prompt)
-        mask = sam.at_frame_size(answer)
+        mask = sam.at_frame_size(frame, answer)
         further = corrective_points(xy[shown[:, frame], frame], mask) if settings.clicks == 1 else None
         if further is not None:
             answer = sam.click(Prompt(frame, further, np.ones(len(further), np.bool_)), answer.mask)
@@ -81,4 +81,4 @@ def _propagate(
         if answer is None:
             answer = sam.track(frame, bank, reverse)
             bank.tracked[frame] = sam.remember(frame, answer, clicked=False)
-        masks[frame] |= sam.at_frame_size(answer)
+        masks[frame] |= sam.at_frame_size(frame, answer)

@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 
-import cv2
 import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.memory import Memory, MemoryBank, look_up
 from samotion.runtime.preprocess import normalised
-from samotion.runtime.resizing import Kernels
+from samotion.runtime.refining import enlarger
+from samotion.runtime.resizing import kernels
 from samotion.runtime.sam import PADDING, Answer, fill_holes
+from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
 
@@ -20,12 +21,13 @@ class OneFrameSam:
     and normalised at the start (init_state). encoded: how often the encoder has run.
     """
 
-    def __init__(self, clip: Clip, bundle: Bundle, resize: Kernels) -> None:
+    def __init__(self, clip: Clip, bundle: Bundle, settings: Settings) -> None:
         self.limits = bundle.manifest.masks
         self.frames = len(clip.frames)
         self.size = clip.size
         self.encoded = 0
-        self._images = normalised(resize.masks(clip.frames, self.limits.size, self.limits.size))
+        self._enlarge = enlarger(clip, settings.follow_edges)
+        self._images = normalised(kernels(settings).masks(clip.frames, self.limits.size, self.limits.size))
         self._encoder = bundle.engine("mask_encoder")
         self._decoder = bundle.engine("mask_decoder")
         self._memory_encoder = bundle.engine("memory_encoder")
@@ -65,10 +67,9 @@ class OneFrameSam:
         )["memory"]
         return Memory(spatial[0], answer.pointer[0])
 
-    def at_frame_size(self, answer: Answer) -> Bool:
-        """Return an answer's mask, holes filled, at the size of the clip's frames (H, W)."""
-        height, width = self.size
-        return cv2.resize(fill_holes(answer.mask[0]), (width, height), interpolation=cv2.INTER_LINEAR) > 0
+    def at_frame_size(self, frame: int, answer: Answer) -> Bool:
+        """Return an answer's mask on ``frame``, holes filled, at the size of the clip's frames (H, W)."""
+        return self._enlarge(frame, fill_holes(answer.mask[0]))
 
     def _maps(self, frame: int) -> Mapping[str, Float]:
         """Return the encoder's three feature maps of ``frame``."""

@@ -179,6 +179,7 @@ NANO = Preset(
         "clicks": 16,
         "background_clicks": 16,
         "click_confidence": 0.5,
+        "follow_edges": True,
     },
 )
 # The paper's own choice; fast is for commercial use too, and for smaller machines.

@@ -107,7 +107,7 @@ def _by_memory(known: list[Known], network: MaskNetwork, shared: int, progress: 
         for frame in range(shared, network.frames):
             answer = network.track(frame, banks, reverse=False)
             for k, memory in enumerate(network.remember(frame, answer, clicked=False)):
-                masks[k, frame] = network.at_frame_size(fill_holes(answer.mask[k]))
+                masks[k, frame] = network.at_frame_size(frame, fill_holes(answer.mask[k]))
                 banks[k].tracked[frame] = memory
                 banks[k].forget(frame, reach, frame)
             stage.advance(len(known))

@@ -81,7 +81,7 @@ def _click(objects: list[_Object], network: MaskNetwork, settings: Settings, sta
         if settings.clicks == 1:  # several clicks have spoken for the whole object already
             _correct(answer, pairs, network)
         for k, (item, frame) in enumerate(pairs):
-            item.masks[frame] = network.at_frame_size(answer.mask[k])
+            item.masks[frame] = network.at_frame_size(frame, answer.mask[k])
         return [(item, frame, _unread(network, frame, answer, k)) for k, (item, frame) in enumerate(pairs)]
 
     a_lane = max(1, -(-len(asked) // network.lanes))
@@ -102,7 +102,7 @@ def _correct(answer: Answer, pairs: list[tuple[_Object, int]], network: MaskNetw
     again: dict[int, Prompt] = {}
     for k, (item, frame) in enumerate(pairs):
         points = item.points[item.shown[:, frame], frame]
-        further = corrective_points(points, network.at_frame_size(answer.mask[k]))
+        further = corrective_points(points, network.at_frame_size(frame, answer.mask[k]))
         if further is not None:
             again[k] = Prompt(frame, further, np.ones(len(further), np.bool_))
     if not again:
@@ -143,7 +143,7 @@ def _track(objects: list[_Object], frame: int, reverse: bool, network: MaskNetwo
         answer = network.track(frame, banks[part], reverse, in_lanes)
         memories = network.remember(frame, answer, clicked=False)
         for item, mask, memory in zip(waiting[part], answer.mask, memories, strict=True):
-            item.masks[frame] = network.at_frame_size(fill_holes(mask))
+            item.masks[frame] = network.at_frame_size(frame, fill_holes(mask))
             item.bank.tracked[frame] = memory
 
     for _ in (network.spread if in_lanes else map)(tracked, shares):

@@ -11,7 +11,9 @@ from samotion.engines.bundle import Bundle
 from samotion.runtime.memory import Memory, MemoryBank, look_up
 from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, normalised
 from samotion.runtime.progress import Progress
-from samotion.runtime.resizing import OURS, Kernels
+from samotion.runtime.refining import enlarger
+from samotion.runtime.resizing import Kernels, kernels
+from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
 HOLE_PIXELS = 8  # background islands up to this size in the low-resolution mask are filled (SAM2)
@@ -44,25 +46,27 @@ class Answer:
 class MaskNetwork:
     """SAM2's engines with the features of every frame of one clip; its methods may run on several threads."""
 
-    def __init__(self, clip: Clip, bundle: Bundle, progress: Progress, kernels: Kernels = OURS) -> None:
+    def __init__(self, clip: Clip, bundle: Bundle, progress: Progress, settings: Settings | None = None) -> None:
+        settings = settings or Settings()
         self.limits = bundle.manifest.masks
         self.frames = len(clip.frames)
         self.size = clip.size
         self.lanes = bundle.lanes
         self._bundle = bundle
+        self._enlarge = enlarger(clip, settings.follow_edges)
         self._decoder = bundle.lane("mask_decoder")
         self._memory_encoder = bundle.lane("memory_encoder")
-        self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress, kernels)
+        self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress, kernels(settings))
 
     def _encode(
-        self, clip: Clip, bundle: Bundle, progress: Progress, kernels: Kernels
+        self, clip: Clip, bundle: Bundle, progress: Progress, resize: Kernels
     ) -> tuple[list[Float], list[Float], list[Float]]:
         """Return the three feature maps of every frame, each (1, c, h, w)."""
         engine, side = bundle.lane("mask_encoder"), self.limits.size
         maps: dict[str, list[Float]] = {"high_0": [], "high_1": [], "features": []}
 
         def encoded(part: slice) -> dict[str, Float]:
-            return dict(engine(image=normalised(kernels.masks(clip.frames[part], side, side))))
+            return dict(engine(image=normalised(resize.masks(clip.frames[part], side, side))))
 
         with progress.stage("encoder", self.frames) as stage:
             for answer in bundle.spread(encoded, batches(self.frames, FRAMES_A_BATCH)):
@@ -130,10 +134,9 @@ class MaskNetwork:
         )["memory"]
         return [Memory(spatial[k], answer.pointer[k]) for k in range(count)]
 
-    def at_frame_size(self, mask: Float) -> Bool:
-        """Return a low-resolution mask (h, w) of logits as a mask of the clip's frames (H, W)."""
-        height, width = self.size
-        return cv2.resize(mask, (width, height), interpolation=cv2.INTER_LINEAR) > 0
+    def at_frame_size(self, frame: int, mask: Float) -> Bool:
+        """Return a low-resolution mask (h, w) of logits on ``frame`` as a mask of the clip's frames (H, W)."""
+        return self._enlarge(frame, mask)
 
     def _clicked(self, frames: list[int], prompts: list[Prompt], previous: Float | None) -> Answer:
         """Return the masks that prompts on ``frames``, one for each or one for all, ask for."""

@@ -22,6 +22,7 @@ class Settings:
     within this part of the frame's diagonal (None, published: they are lost).
     prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
     negative clicks of such a prompt. click_confidence: confidence above which a visible point may be clicked.
+    follow_edges: masks follow the frame's edges, for networks whose own outlines are coarse (published: not).
     best_three: if no track passes, take the best three all the same
     (published; here off, so that "nothing moves" can be said).
     published_resizing: resize frames for the networks with the published kernels instead of faster ones.
@@ -42,6 +43,7 @@ class Settings:
     clicks: int = 1
     background_clicks: int = 0
     click_confidence: float = 0.9
+    follow_edges: bool = False
     best_three: bool = False
     published_resizing: bool = False
 

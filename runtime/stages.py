@@ -50,7 +50,7 @@ class Stages:
     def network(self) -> MaskNetwork:
         """Return SAM2 with every frame encoded."""
         with self.timed("encoder"):
-            return MaskNetwork(self.clip, self.bundle, self.progress, kernels(self.settings))
+            return MaskNetwork(self.clip, self.bundle, self.progress, self.settings)
 
     def objects(self, tracks: Tracks, labels: MotionLabels, network: MaskNetwork) -> ObjectMasks:
         """Return the masks of the objects that the dynamic tracks belong to."""
@@ -82,7 +82,7 @@ def find_groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: 
         around = background_points(still, click[None], settings.background_clicks)
         xy = np.concatenate([click[None], around]).astype(np.float32)
         answer = network.click(frame, [Prompt(frame, xy, np.arange(len(xy)) < 1)])
-        return network.at_frame_size(fill_holes(answer.mask[0]))
+        return network.at_frame_size(frame, fill_holes(answer.mask[0]))
 
     groups = group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
     if settings.complete_within is None:

@@ -114,7 +114,7 @@ def test_masks_follow_the_reference(
     settings = Settings(prompt_step=1)
     found = segment_objects([group], tracks, tracks.select(np.zeros(1, np.bool_)), runtime, settings, Progress())
     for frame in range(FRAMES):
-        np.testing.assert_array_equal(found.values[0, frame], runtime.at_frame_size(wanted[frame]), str(frame))
+        np.testing.assert_array_equal(found.values[0, frame], runtime.at_frame_size(frame, wanted[frame]), str(frame))
     assert 0 < found.values.mean() < 1
 
 
