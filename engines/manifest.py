@@ -69,7 +69,11 @@ class MasksInput:
 
 @dataclass(frozen=True)
 class GraphEntry:
-    """One graph: its file and the file's further parts by sha256, tensors, precision and parity figures."""
+    """One graph: its file and the file's further parts by sha256, tensors, precision and parity figures.
+
+    precision: "float32", or what the graph computes in where it is not said otherwise node by node; precision_map
+    then has which nodes are not ("float32": reason → module → nodes) and how far its answers are off ("gate").
+    """
 
     file: str
     sha256: Mapping[str, str]
@@ -78,6 +82,7 @@ class GraphEntry:
     opset: int
     precision: str
     parity: Mapping[str, float] = field(default_factory=dict)
+    precision_map: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
@@ -133,10 +138,13 @@ class Manifest:
     plans: Mapping[str, Mapping[str, PlanEntry]] = field(default_factory=dict)
 
     def dumps(self) -> str:
-        """Return the manifest as JSON text; a bundle without plans reads as it did before there were any."""
+        """Return the manifest as JSON text; plans and precision maps only where there are any."""
         data = asdict(self)
         if not self.plans:
             del data["plans"]
+        for entry in data["graphs"].values():
+            if not entry["precision_map"]:
+                del entry["precision_map"]
         return json.dumps(data, indent=1, sort_keys=True) + "\n"
 
     @property

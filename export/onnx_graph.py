@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,20 +35,26 @@ def export(spec: GraphSpec, folder: Path, compare: bool = True) -> GraphEntry:
     """
     path = folder / f"{spec.name}.onnx"
     _write(spec, path)
-    inputs, outputs = _check(path)
-    entry = GraphEntry(
-        file=path.name,
-        sha256={name: hash_of(folder / name) for name in _files(path)},
-        inputs=inputs,
-        outputs=outputs,
-        opset=OPSET,
-        precision="float32",
-        parity=_parity(spec, path, inputs, outputs) if compare else {},
-    )
+    entry = entry_of(path)
+    if compare:
+        entry = replace(entry, parity=_parity(spec, path, entry.inputs, entry.outputs))
     for output, error in entry.parity.items():
         if not error <= RELATIVE_ERROR:
             raise EngineError(f"{path.name}: {output} is off PyTorch's by {error:.2e}, expected {RELATIVE_ERROR:.0e}")
     return entry
+
+
+def entry_of(path: Path) -> GraphEntry:
+    """Return the manifest entry of a graph on disk, checked by onnx with full shape inference; raises EngineError."""
+    inputs, outputs = _check(path)
+    return GraphEntry(
+        file=path.name,
+        sha256={name: hash_of(path.parent / name) for name in _files(path)},
+        inputs=inputs,
+        outputs=outputs,
+        opset=OPSET,
+        precision="float32",
+    )
 
 
 def _write(spec: GraphSpec, path: Path) -> None:

@@ -38,7 +38,7 @@ def add_plans(bundle: Path, out: Path | None, backend: str, target: Target, tell
     if out is None or out.resolve() == bundle.resolve():
         manifest = build(bundle, backend, target, done)
     else:
-        with _staged(out) as partial:
+        with staged(out) as partial:
             _copy(bundle, partial)
             manifest = build(partial, backend, target, done)
     total, seconds = sum(plan.bytes for plan in sizes), sum(plan.seconds for plan in sizes)
@@ -71,7 +71,7 @@ def _copy(bundle: Path, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _staged(out: Path) -> Iterator[Path]:
+def staged(out: Path) -> Iterator[Path]:
     """Yield a hidden folder that takes the place of ``out`` if the block ends well, else goes away."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

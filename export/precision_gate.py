@@ -1,0 +1,98 @@
+"""What FP16 does to one graph on real inputs: its answers against FP32's, and every tensor's range and error."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import onnx
+from onnx import ModelProto, TensorProto, helper
+
+from samotion.calibration.activations import Inputs
+from samotion.calibration.ranges import Deviation, Range
+from samotion.engines.engine import Array, TensorSpec
+from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.export.half import HALF, LARGEST
+from samotion.export.half_view import View, save
+
+COSINE = 0.999  # at least, of every output and every input
+LARGEST_ERROR = 0.05  # at most, as a part of the output's greatest magnitude: twice what 0.999 allows on average
+HEADROOM = 2.0  # so many times what was seen must a float16 tensor hold: other clips reach further
+TENSORS_AT_ONCE = 64  # kept from one run of a graph, which bounds the memory of looking at all of them
+INSIDE = 256_000_000
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of a graph: what it held in FP32, how far FP16 is off, whether it is FP16 itself."""
+
+    range: Range
+    deviation: Deviation
+    half: bool
+
+    @property
+    def tight(self) -> bool:
+        """Whether FP16 would not hold HEADROOM times what was seen."""
+        return self.half and self.range.magnitude * HEADROOM > LARGEST
+
+    def record(self) -> dict[str, Any]:
+        """Return it as JSON values; infinite errors are None."""
+        figures = {**asdict(self.range), **asdict(self.deviation), "half": self.half}
+        figures["not_finite"] = self.range.not_finite + self.deviation.not_finite
+        return {key: None if isinstance(value, float) and abs(value) == float("inf") else value
+                for key, value in figures.items()}  # fmt: skip
+
+
+def holds(outputs: Mapping[str, Deviation]) -> bool:
+    """Return whether every output is within the gate's bounds."""
+    return all(d.not_finite == 0 and d.cosine >= COSINE and d.largest <= LARGEST_ERROR for d in outputs.values())
+
+
+class Graph:
+    """One graph on disk, run on samples with more of its tensors as outputs; inputs are its manifest entry's."""
+
+    def __init__(self, model: ModelProto, inputs: tuple[TensorSpec, ...], path: Path, threads: int = 0) -> None:
+        save(model, path, INSIDE)
+        self._path, self._inputs, self._threads = path, inputs, threads
+        self.tensors = {name for node in model.graph.node for name in node.output}
+
+    def run(self, names: Sequence[str], samples: Sequence[Inputs]) -> Iterator[dict[str, Array]]:
+        """Yield the tensors ``names`` for each sample."""
+        path = self._path.with_name(f"{self._path.stem}.looked.onnx")
+        model = onnx.load(self._path, load_external_data=False)
+        known = {value.name for value in model.graph.output}
+        types = View(model).types
+        model.graph.output.extend(
+            helper.make_tensor_value_info(name, types[name], None) for name in names if name not in known
+        )
+        onnx.save(model, path)
+        specs = tuple(TensorSpec(name, "float32", ()) for name in names)
+        with OnnxEngine(path, self._inputs, specs, threads=self._threads) as engine:
+            for sample in samples:
+                yield dict(engine(**sample))
+        path.unlink()
+
+    def answers(self, names: Sequence[str], samples: Sequence[Inputs]) -> list[dict[str, Array]]:
+        """Return the tensors ``names`` for each sample."""
+        return list(self.run(names, samples))
+
+
+def study(reference: Graph, trial: Graph, half: ModelProto, samples: Sequence[Inputs]) -> dict[str, Tensor]:
+    """Return every tensor that ``half`` computes in floating point, FP32's values against the trial's.
+
+    trial: ``half`` as it runs on a CPU (samotion.export.half_rounded).
+    """
+    types = View(half).types
+    floats = [n for node in half.graph.node for n in node.output if types.get(n) in (HALF, TensorProto.FLOAT)]
+    # What the reference does not have is a copy in another type.
+    ordered = [name for name in floats if name in reference.tensors]
+    found: dict[str, Tensor] = {}
+    for start in range(0, len(ordered), TENSORS_AT_ONCE):
+        names = ordered[start : start + TENSORS_AT_ONCE]
+        for wanted, got in zip(reference.run(names, samples), trial.run(names, samples), strict=True):
+            for name in names:
+                kind = types.get(f"{name}_half", types[name])
+                tensor = found.setdefault(name, Tensor(Range(), Deviation(), kind == HALF))
+                tensor.range.add(wanted[name])
+                tensor.deviation.add(got[name], wanted[name])
+    return found
