@@ -71,6 +71,15 @@ def _beside(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _accessible(path: Path) -> Iterator[None]:
+    """Turn a timing cache that cannot be read or written into one line."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read and written ({error.strerror}); name another file") from error
+
+
 @dataclasses.dataclass(frozen=True)
 class _Builder:
     """A backend with what is asked of it. capabilities, platform: that plans will be for."""
@@ -180,18 +189,16 @@ class _Builder:
         if path is None:
             yield
             return
-        try:
+        with _accessible(path):
             cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
-            if cache is None or not config.set_timing_cache(cache, False):
-                raise EngineError(
-                    f"{path}: no timing cache of {self._who} on this GPU; delete it or name another file"
-                )
-            yield
+            path.parent.mkdir(parents=True, exist_ok=True)  # told now, not after the build
+        if cache is None or not config.set_timing_cache(cache, False):
+            raise EngineError(f"{path}: no timing cache of {self._who} on this GPU; delete it or name another file")
+        yield
+        with _accessible(path):
             partial = path.with_name(f".{path.name}.{os.getpid()}")
             partial.write_bytes(memoryview(config.get_timing_cache().serialize()))
             partial.replace(path)
-        except OSError as error:
-            raise OutputError(f"{path}: cannot be read and written ({error.strerror}); name another file") from error
 
     def _dtype(self, tensor: Any) -> str:
         """Return NumPy's name of a tensor's type."""

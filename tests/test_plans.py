@@ -386,7 +386,7 @@ def test_tensorrt_10_and_11_are_told_the_same(
     seen: list[Any] = []
     monkeypatch.setitem(sys.modules, "tensorrt", stand_in(version, seen))
     machine = dataclasses.replace(MACHINE, driver="13.0", gpu=Gpu("GPU", "8.9", 1 << 34, 1 << 34))
-    cache = tmp_path / "cache"
+    cache = tmp_path / "new" / "cache"
     target = Target((), hardware_compatible=True, version_compatible=True, timing_cache=cache)
     manifest = build(folder, "tensorrt", target, nothing, machine)
     plan = manifest.plans["tensorrt"]["depth"]
@@ -403,6 +403,8 @@ def test_tensorrt_10_and_11_are_told_the_same(
     cache.write_bytes(b"another GPU's")
     with pytest.raises(EngineError, match=r"no timing cache of tensorrt .* on this GPU; delete it"):
         build(folder, "tensorrt", target, nothing, machine)
+    with pytest.raises(OutputError, match=r"cannot be read and written .*; name another file"):
+        build(folder, "tensorrt", dataclasses.replace(target, timing_cache=tmp_path), nothing, machine)
 
 
 def test_rtx_asks_for_its_compute_capabilities() -> None:
