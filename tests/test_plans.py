@@ -18,7 +18,7 @@ from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import BundleError, EngineError, OutputError
 from samotion.engines.machine import Gpu, Machine
 from samotion.engines.manifest import EMBEDDED, FILE, GRAPHS, hash_of, read, save
-from samotion.engines.plan_log import first_reason
+from samotion.engines.plan_log import first_reason, monitor
 from samotion.engines.plans import build
 from samotion.engines.profiles import FIXED, profile, ranges
 from samotion.export.cli import main
@@ -160,6 +160,24 @@ def test_an_interrupt_ends_the_build_and_leaves_nothing(folder: Path, monkeypatc
     monkeypatch.setattr("samotion.engines.plan_log.tqdm", interrupted)
     assert main(["--from", str(folder), "--backend", "tensorrt-rtx"]) == 130
     assert files(folder) == before
+
+
+def test_the_bar_counts_the_steps_of_all_phases(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Counted:
+        def __init__(self, total: int, desc: str, **_: object) -> None:
+            self.total, self.desc, self.done = total, desc, 0
+
+        def update(self) -> None:
+            self.done += 1
+
+    monkeypatch.setattr("samotion.engines.plan_log.tqdm", Counted)
+    bar = monitor(SimpleNamespace(IProgressMonitor=type("Base", (), {})), "depth")  # type: ignore[arg-type]
+    bar.phase_start("building", None, 2)
+    bar.phase_start("inside", "building", 3)
+    assert all(bar.step_complete("inside", step) for step in range(3))
+    bar.phase_finish("inside")
+    assert bar.step_complete("building", 0)
+    assert (bar.bar.desc, bar.bar.done, bar.bar.total) == ("depth", 4, 5)
 
 
 @rtx
