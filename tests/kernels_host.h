@@ -1,10 +1,12 @@
 // A CPU in place of a GPU: what the sources of samotion/runtime/kernels need to be compiled by a C++ compiler.
-// Threads run one after the other, forwards or backwards, or on two workers at once: no result may depend on it.
+// Threads run one after the other, forwards, backwards or in turns with others: no result may depend on it.
 #include <math.h>
 #include <string.h>
+#include <ucontext.h>
 
-#include <thread>
+#include <functional>
 #include <utility>
+#include <vector>
 
 #define __global__
 #define __device__
@@ -13,11 +15,58 @@
 struct Triple {
     unsigned x = 0, y = 0, z = 0;
 };
-static thread_local Triple threadIdx, blockIdx;
-static Triple blockDim;
+static Triple threadIdx, blockIdx, blockDim;
+
+// Two workers that take turns: at every atomic operation the other goes on, so that what was read before it is often
+// out of date, as on a GPU, and yet in the same order in every run.
+struct Worker {
+    ucontext_t context;
+    Triple thread, block;
+    std::vector<char> stack = std::vector<char>(1 << 16);
+    bool done = false;
+};
+static Worker *workers = nullptr, *working = nullptr;
+static std::function<void(unsigned, unsigned)> work;
+
+inline void enter() {
+    work(static_cast<unsigned>(working - workers), 2);
+    working->done = true;
+}
+
+inline void give_way() {
+    if (!workers) return;
+    Worker *here = working, *other = workers + (here == workers ? 1 : 0);
+    if (other->done) return;
+    here->thread = threadIdx;
+    here->block = blockIdx;
+    working = other;
+    swapcontext(&here->context, &other->context);
+    threadIdx = here->thread;
+    blockIdx = here->block;
+}
+
+inline void take_turns() {
+    Worker both[2];
+    ucontext_t back;
+    workers = both;
+    for (Worker& worker : both) {
+        getcontext(&worker.context);
+        worker.context.uc_stack.ss_sp = worker.stack.data();
+        worker.context.uc_stack.ss_size = worker.stack.size();
+        worker.context.uc_link = &back;
+        makecontext(&worker.context, enter, 0);
+    }
+    for (Worker& worker : both)
+        while (!worker.done) {
+            working = &worker;
+            swapcontext(&back, &worker.context);
+        }
+    workers = nullptr;
+}
 
 template <typename Number>
 Number atomicMax(Number* at, Number value) {
+    give_way();
     Number old = __atomic_load_n(at, __ATOMIC_RELAXED);
     while (old < value && !__atomic_compare_exchange_n(at, &old, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
@@ -26,13 +75,17 @@ Number atomicMax(Number* at, Number value) {
 
 template <typename Number>
 Number atomicMin(Number* at, Number value) {
+    give_way();
     Number old = __atomic_load_n(at, __ATOMIC_RELAXED);
     while (old > value && !__atomic_compare_exchange_n(at, &old, value, true, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
     }
     return old;
 }
 
-inline int atomicAdd(int* at, int value) { return __atomic_fetch_add(at, value, __ATOMIC_RELAXED); }
+inline int atomicAdd(int* at, int value) {
+    give_way();
+    return __atomic_fetch_add(at, value, __ATOMIC_RELAXED);
+}
 
 inline int __float_as_int(float value) {
     int bits;
@@ -43,7 +96,7 @@ inline int __float_as_int(float value) {
 template <typename... P, size_t... I>
 void start(void (*kernel)(P...), unsigned blocks, unsigned block, int order, void** arguments,
            std::index_sequence<I...>) {
-    auto work = [&](unsigned first, unsigned step) {
+    work = [=](unsigned first, unsigned step) {
         for (unsigned b = first; b < blocks; b += step)
             for (unsigned t = 0; t < block; ++t) {
                 blockIdx.x = order == 1 ? blocks - 1 - b : b;
@@ -52,13 +105,13 @@ void start(void (*kernel)(P...), unsigned blocks, unsigned block, int order, voi
             }
     };
     blockDim = {block, 1, 1};
-    if (order < 2) return work(0, 1);
-    std::thread other(work, 1, 2);
-    work(0, 2);
-    other.join();
+    if (order == 2)
+        take_turns();
+    else
+        work(0, 1);
 }
 
-// Like cuLaunchKernel: arguments are pointers to their values. order: 0 forwards, 1 backwards, 2 two workers.
+// Like cuLaunchKernel: arguments are pointers to their values. order: 0 forwards, 1 backwards, 2 in turns.
 template <typename... P>
 void start(void (*kernel)(P...), unsigned blocks, unsigned block, int order, void** arguments) {
     start(kernel, blocks, block, order, arguments, std::index_sequence_for<P...>());

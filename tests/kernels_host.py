@@ -21,7 +21,7 @@ KERNEL = re.compile(r'extern "C" __global__ void (\w+)\(')
 BLOCK = 8  # small, so that many blocks run and the last one is rarely full
 Numbers = np.ndarray[Any, Any]
 CANARIES, CANARY = 64, 0xA5
-FORWARDS, BACKWARDS, TWO_WORKERS = 0, 1, 2
+FORWARDS, BACKWARDS, IN_TURNS = 0, 1, 2
 
 
 def kernels_of(source: str) -> list[str]:

@@ -11,7 +11,7 @@ from samotion.engines.errors import EngineError
 from samotion.runtime.kernels import compile as compiling
 from samotion.runtime.kernels import nvrtc
 from samotion.runtime.kernels.compile import SOURCES, cubin
-from samotion.runtime.kernels.launching import FOLDER
+from samotion.runtime.kernels.launching import FOLDER, MOST, checked
 from samotion.runtime.kernels.nvrtc import Nvrtc
 
 CAPABILITIES = (75, 80, 86, 89, 90, 100, 120)  # Turing to Blackwell
@@ -73,3 +73,9 @@ def test_without_nvrtc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("ctypes.util.find_library", lambda _: None)
     with pytest.raises(EngineError, match=r"pip install 'nvidia-cuda-nvrtc-cu12>=12\.8'"):
         Nvrtc()
+
+
+def test_more_elements_than_indices_count_are_refused() -> None:
+    assert checked(MOST) == MOST
+    with pytest.raises(ValueError, match="found 2147482625 elements, expected at most 2147482624"):
+        checked(MOST + 1)

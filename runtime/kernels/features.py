@@ -13,14 +13,13 @@ def sample(
     the frame the last.
     """
     rows, columns, channels = grid.shape
-    checked(rows * columns * channels)
     tracks, frames = xy.shape[:2]
-    work = checked(tracks * max(channels, 2 * frames)) and tracks * channels
+    checked(max(rows * columns * channels, tracks * channels, 2 * tracks * frames))
     numbers = frame, tracks, frames, rows, columns, channels
     launch(
         "features",
         "features_sample",
-        work,
+        tracks * channels,
         grid,
         xy,
         query_frame,

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 
 FOLDER = Path(__file__).parent
-MOST_THREADS = 2**31 - 1  # indices are 32 bits inside the kernels
+MOST = 2**31 - 1024  # indices are 32 bits inside the kernels, also those of a last block that is not full
 
 Array = Any  # a device's array (pycuda.gpuarray.GPUArray, say): contiguous, of the shape and type its user states
 Buffers = Mapping[str, tuple[tuple[int, ...], type[np.generic]]]  # name → shape and type, for the caller to allocate
@@ -23,8 +23,8 @@ class Launch(Protocol):
         """
 
 
-def checked(threads: int) -> int:
-    """Return ``threads``; raises ValueError where indices would not fit into the kernels' 32 bits."""
-    if threads > MOST_THREADS:
-        raise ValueError(f"found {threads} elements, expected at most {MOST_THREADS}: give the kernel fewer at once")
-    return threads
+def checked(elements: int) -> int:
+    """Return ``elements``; raises ValueError where indices would not fit into the kernels' 32 bits."""
+    if elements > MOST:
+        raise ValueError(f"found {elements} elements, expected at most {MOST}: give the kernel fewer at once")
+    return elements
