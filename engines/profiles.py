@@ -26,7 +26,6 @@ FIXED: Mapping[str, Range] = {
     "W": (16, 854, 3840),
     "F": (1, 1, 16),  # frames whose features are given: one for all objects, or one for each
     "K": (1, 4, 16),  # objects
-    "P": (1, 1, 64),  # clicks, mostly the padding of a frame that is tracked
 }
 
 
@@ -34,8 +33,10 @@ def ranges(manifest: Manifest, graph: str) -> dict[str, Range]:
     """Return the least, best and largest length of each free axis of ``graph`` in this bundle."""
     masks = manifest.masks
     clicked = masks.max_clicked or MOST_CLICKED
+    clicks = int(manifest.settings.get("clicks", 1)) + int(manifest.settings.get("background_clicks", 0))
     found = {
         **FIXED,
+        "P": (1, clicks, max(clicks, 64)),  # clicks on an object; one, padding, on a frame that is tracked
         "M": (1, masks.memory_frames, clicked + masks.memory_frames - 1),  # slots of an object's memory
         "L": (1, masks.pointers, clicked + masks.pointers - 1),  # object pointers
     }

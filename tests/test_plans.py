@@ -17,11 +17,22 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import BundleError, EngineError, OutputError
 from samotion.engines.machine import Gpu, Machine
-from samotion.engines.manifest import EMBEDDED, FILE, GRAPHS, hash_of, read, save
+from samotion.engines.manifest import (
+    EMBEDDED,
+    FILE,
+    GRAPHS,
+    DepthInput,
+    MasksInput,
+    SemanticsInput,
+    hash_of,
+    read,
+    save,
+)
 from samotion.engines.plan_log import first_reason, monitor
 from samotion.engines.plans import build
 from samotion.engines.profiles import FIXED, profile, ranges
 from samotion.export.cli import main
+from samotion.runtime.masks import PROMPTS_A_BATCH
 from samotion.runtime.preprocess import FRAMES_A_BATCH
 from samotion.runtime.settings import Settings
 
@@ -251,15 +262,20 @@ def test_another_folder_is_not_replaced(folder: Path, tmp_path: Path, capsys: py
 
 def test_profiles_hold_what_the_runtime_sends() -> None:
     """The best lengths are the runtime's defaults, and its largest windows, tracks and memories fit."""
-    manifest, settings = read(EMBEDDED), Settings()
+    own = {"max_tracks": 700, "clicks": 16, "background_clicks": 12}
+    manifest = dataclasses.replace(read(EMBEDDED), settings=own, masks=MasksInput(256, 5, 16, max_clicked=2))
+    settings = Settings()
     assert ranges(manifest, "mask_encoder")["B"][1] == ranges(manifest, "track_features")["T"][1] == FRAMES_A_BATCH
     assert ranges(manifest, "track_head")["N"][1] == settings.point_chunk
     assert ranges(manifest, "motion")["T"][1] == settings.window
     assert ranges(manifest, "motion")["N"][2] >= settings.max_tracks
-    assert ranges(manifest, "motion")["N"][1] == manifest.settings["max_tracks"]
+    assert ranges(manifest, "motion")["N"][1] == 700
     assert Settings.published().max_frames in range(1, FIXED["T"][2] + 1)
     assert ranges(manifest, "memory_attention")["M"] == (1, 5, 6)  # 2 clicked and 4 recent frames
     assert ranges(manifest, "mask_decoder")["K"] == (1, 4, 16)
+    assert PROMPTS_A_BATCH <= 16
+    assert ranges(manifest, "mask_decoder")["P"] == (1, 28, 64)
+    assert ranges(dataclasses.replace(manifest, settings={}), "mask_decoder")["P"] == (1, settings.clicks, 64)
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -274,7 +290,6 @@ def test_profiles_are_in_order_and_of_the_specs_rank(name: str) -> None:
 
 @pytest.mark.parametrize("size", [(480, 854), (854, 480), (1000, 1000), (418, 1000), (180, 320)])
 def test_profiles_hold_frames_of_every_usual_shape(size: tuple[int, int]) -> None:
-    from samotion.engines.manifest import DepthInput, SemanticsInput
     from samotion.runtime import depth, features
 
     for side, longest in ((518, None), (126, 448)):
