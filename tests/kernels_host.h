@@ -1,6 +1,7 @@
 // A CPU in place of a GPU: what the sources of samotion/runtime/kernels need to be compiled by a C++ compiler.
 // Threads run one after the other, forwards, backwards or in turns with others: no result may depend on it.
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -17,26 +18,33 @@ struct Triple {
 };
 static Triple threadIdx, blockIdx, blockDim;
 
-// Two workers that take turns: at every atomic operation the other goes on, so that what was read before it is often
-// out of date, as on a GPU, and yet in the same order in every run.
+// Workers that take turns on threads from all over the grid: at every atomic operation the next one goes on, so that
+// what was read before it is often out of date, as on a GPU, and yet in the same order in every run.
+#define WORKERS 6u
+#define STEP 7919u  // a prime: steps of it reach every block before one comes again
+
 struct Worker {
     ucontext_t context;
     Triple thread, block;
-    std::vector<char> stack = std::vector<char>(1 << 16);
+    std::vector<char> stack = std::vector<char>(1 << 15);
     bool done = false;
 };
 static Worker *workers = nullptr, *working = nullptr;
 static std::function<void(unsigned, unsigned)> work;
 
 inline void enter() {
-    work(static_cast<unsigned>(working - workers), 2);
+    work(static_cast<unsigned>(working - workers), WORKERS);
     working->done = true;
 }
 
 inline void give_way() {
     if (!workers) return;
-    Worker *here = working, *other = workers + (here == workers ? 1 : 0);
-    if (other->done) return;
+    Worker* here = working;
+    unsigned next = static_cast<unsigned>(here - workers);
+    do next = (next + 1) % WORKERS;
+    while (workers[next].done);
+    Worker* other = workers + next;
+    if (other == here) return;
     here->thread = threadIdx;
     here->block = blockIdx;
     working = other;
@@ -46,17 +54,17 @@ inline void give_way() {
 }
 
 inline void take_turns() {
-    Worker both[2];
+    Worker all[WORKERS];
     ucontext_t back;
-    workers = both;
-    for (Worker& worker : both) {
+    workers = all;
+    for (Worker& worker : all) {
         getcontext(&worker.context);
         worker.context.uc_stack.ss_sp = worker.stack.data();
         worker.context.uc_stack.ss_size = worker.stack.size();
         worker.context.uc_link = &back;
         makecontext(&worker.context, enter, 0);
     }
-    for (Worker& worker : both)
+    for (Worker& worker : all)
         while (!worker.done) {
             working = &worker;
             swapcontext(&back, &worker.context);
@@ -99,7 +107,7 @@ void start(void (*kernel)(P...), unsigned blocks, unsigned block, int order, voi
     work = [=](unsigned first, unsigned step) {
         for (unsigned b = first; b < blocks; b += step)
             for (unsigned t = 0; t < block; ++t) {
-                blockIdx.x = order == 1 ? blocks - 1 - b : b;
+                blockIdx.x = order == 1 ? blocks - 1 - b : order == 2 && blocks % STEP ? b * uint64_t(STEP) % blocks : b;
                 threadIdx.x = order == 1 ? block - 1 - t : t;
                 kernel(*static_cast<P*>(arguments[I])...);
             }
