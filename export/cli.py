@@ -14,6 +14,7 @@ from samotion.engines.manifest import EMBEDDED, Manifest
 from samotion.engines.preflight import ONNX
 from samotion.export.plans import add_plans, possible, tell_whether_it_fits
 
+HALF = "fp16"
 EPILOG = """examples:
   samotion-export --preset nano -o engines/           the shipped networks again
   samotion-export --preset nano --weights runs -o b/  networks that you trained yourself
@@ -21,6 +22,8 @@ EPILOG = """examples:
   samotion-export --preset paper -o paper/            the paper's networks; large, non-commercial depth weights
   samotion-export --preset fast --masks sam2.1-s --depth b --weights checkpoints -o mine/
   samotion-run --engines fast/ video.mp4 -o out/      run with them
+  samotion-export --preset fast --precision fp16 -o fast16/      FP16 where it does no harm, measured on real inputs
+  samotion-export --from fast/ --precision fp16 -o fast16/       the same of graphs that are there
 
 TensorRT plans, from graphs that are there or on top of an export (no PyTorch needed but for an export):
   samotion-export --preset nano --backend tensorrt -o nano-trt/    the shipped graphs, for this machine's GPU
@@ -40,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 after one line on standard error for what the user can mend."""
     parser = _parser()
     options = parser.parse_args(argv)
-    if wrong := _contradiction(options):
+    if wrong := _contradiction(options) or _contradiction_of_precision(options):
         parser.error(wrong)
     begun = time.perf_counter()
     tell = functools.partial(print, flush=True)
@@ -76,6 +79,12 @@ def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
     elif source is None:
         manifest = _graphs(options, tell)
         source, out = out, None
+    if options.precision == HALF:
+        from samotion.export.precision import convert
+
+        into = out or source
+        manifest, _ = convert(source, into, options.calibrate, tell)
+        source, out = into, None
     if options.backend not in BACKENDS:
         return manifest
     return add_plans(source, out, options.backend, target, tell)
@@ -118,10 +127,21 @@ def _contradiction(options: argparse.Namespace) -> str | None:
             return (
                 "--from takes the graphs of a bundle as they are; leave out --preset, --masks, --depth and --weights"
             )
-        if options.backend not in BACKENDS:
-            return f"--from builds plans: name their --backend, {' or '.join(BACKENDS)}"
+        if options.backend not in BACKENDS and options.precision != HALF:
+            return f"--from builds plans: name their --backend, {' or '.join(BACKENDS)}, or --precision {HALF}"
     elif options.output is None:
         return "the following arguments are required: -o/--output"
+    return None
+
+
+def _contradiction_of_precision(options: argparse.Namespace) -> str | None:
+    """Return what --precision does not go together with, if anything."""
+    if options.calibrate is not None and options.precision != HALF:
+        return f"--calibrate names clips that --precision {HALF} is chosen by"
+    if options.precision == HALF and options.check is not None:
+        return "--check looks at a bundle and writes nothing"
+    if options.precision == HALF and options.source is not None and options.output is None:
+        return "--precision fp16 would take the place of the graphs that --from names; name another folder with -o"
     return None
 
 
@@ -171,6 +191,8 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--hardware-compatible", action="store_true", help="tensorrt plans that run on every GPU from 8.0 on, slower")
     add("--version-compatible", action="store_true", help="tensorrt plans that later versions run too, slower")
+    add("--precision", choices=("fp32", HALF), default="fp32", help="what the graphs compute in (default: fp32)")
+    add("--calibrate", metavar="DIR", type=Path, help="clips to choose fp16's islands by, besides made scenes")
     add("--timing-cache", metavar="FILE", type=Path, help="kernels that tensorrt measured, read and added to")
     return parser
 

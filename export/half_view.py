@@ -9,6 +9,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, numpy_helper
 
+from samotion.engines.errors import EngineError
+
+FEW = 64
 FLOATS = (TensorProto.FLOAT, TensorProto.FLOAT16)
 
 
@@ -112,12 +115,12 @@ def rename_inside(node: NodeProto, names: dict[str, str]) -> None:
 
 
 def _types(model: ModelProto) -> dict[str, int]:
-    """Return the element type of every tensor of the main graph."""
+    """Return the element type of every tensor of the main graph; raises EngineError where one is unknown."""
     bare = ModelProto()
     bare.CopyFrom(model)
     for tensor in bare.graph.initializer:
-        # Types do not depend on values, and 2 GB of weights could not be handed to the inference.
-        if tensor.data_type in FLOATS:
+        # 2 GB of weights could not be handed to the inference, which needs few values: scales, ends of ranges.
+        if tensor.data_type in FLOATS and np.prod(tensor.dims) > FEW:
             tensor.ClearField("raw_data")
             tensor.ClearField("float_data")
             tensor.ClearField("int32_data")
@@ -126,4 +129,7 @@ def _types(model: ModelProto) -> dict[str, int]:
     types = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
     for value in [*inferred.input, *inferred.output, *inferred.value_info]:
         types[value.name] = value.type.tensor_type.elem_type
+    for node in model.graph.node:
+        if unknown := [name for name in node.output if name and not types.get(name)]:
+            raise EngineError(f"{node.op_type} {node.name}: onnx cannot tell the type of {unknown[0]}")
     return types

@@ -18,7 +18,7 @@ from samotion.engines.manifest import EMBEDDED, GraphEntry, Manifest, read, save
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import load
 from samotion.export.half_view import save as save_model
-from samotion.export.onnx_graph import LARGEST_INSIDE, entry_of
+from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
 from samotion.export.plans import staged
 from samotion.export.precision_gate import COSINE, HEADROOM, LARGEST_ERROR
 from samotion.export.precision_samples import gather
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     begun = time.perf_counter()
     try:
-        report = convert(
+        manifest, report = convert(
             options.bundle, options.out, options.data, functools.partial(print, flush=True), options.threads
         )
         if options.report is not None:
@@ -42,12 +42,14 @@ def main(argv: list[str] | None = None) -> int:
     except SamotionError as error:
         print(f"{PROGRAM}: error: {error}", file=sys.stderr)
         return 2
-    print(f"{options.out}: {report['bundle']['digest']}, {time.perf_counter() - begun:.0f} s")
+    print(f"{options.out}: {manifest.digest}, {time.perf_counter() - begun:.0f} s")
     return 0
 
 
-def convert(bundle: Path, out: Path, data: Path | None, tell: Tell, threads: int = 0) -> dict[str, Any]:
-    """Write ``bundle`` (float32) to ``out`` in float16 with float32 islands, and return the report.
+def convert(
+    bundle: Path, out: Path, data: Path | None, tell: Tell, threads: int = 0
+) -> tuple[Manifest, dict[str, Any]]:
+    """Write ``bundle`` (float32) to ``out`` in float16 with float32 islands; return its manifest and the report.
 
     Each graph's islands are searched for until its answers hold on inputs that did not choose them, then SAM2's until
     its masks hold over 100 propagated frames. data: a folder of clips (not of those that anything is scored on) for
@@ -72,7 +74,7 @@ def convert(bundle: Path, out: Path, data: Path | None, tell: Tell, threads: int
         graphs = {name: _written(trial, manifest.graphs[name], partial) for name, trial in trials.items()}
         changed = dataclasses.replace(manifest, graphs=graphs, plans={})
         save(partial, changed)
-    return {
+    return changed, {
         "program": PROGRAM,
         "format": 1,
         "bundle": {"name": changed.name, "digest": changed.digest, "of": manifest.digest},

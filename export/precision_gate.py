@@ -14,12 +14,12 @@ from samotion.engines.engine import Array, TensorSpec
 from samotion.engines.onnx_runtime import OnnxEngine
 from samotion.export.half import HALF, LARGEST
 from samotion.export.half_view import View, save
+from samotion.export.onnx_file import LARGEST_INSIDE
 
 COSINE = 0.999  # at least, of every output and every input
 LARGEST_ERROR = 0.05  # at most, as a part of the output's greatest magnitude: twice what 0.999 allows on average
 HEADROOM = 2.0  # so many times what was seen must a float16 tensor hold: other clips reach further
 TENSORS_AT_ONCE = 64  # kept from one run of a graph, which bounds the memory of looking at all of them
-INSIDE = 256_000_000
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Graph:
     """One graph on disk, run on samples with more of its tensors as outputs; inputs are its manifest entry's."""
 
     def __init__(self, model: ModelProto, inputs: tuple[TensorSpec, ...], path: Path, threads: int = 0) -> None:
-        save(model, path, INSIDE)
+        save(model, path, LARGEST_INSIDE)
         self._path, self._inputs, self._threads = path, inputs, threads
         self.tensors = {name for node in model.graph.node for name in node.output}
 
