@@ -126,6 +126,7 @@ class TensorRtEngine:
         with self._lock:
             if self._context is None:
                 raise EngineError(f"engine {self._name} is closed")
+            self._log.errors.clear()
             with self._failing_clearly(), self._device.active():
                 yield
 
@@ -212,7 +213,6 @@ class TensorRtEngine:
 
     def _run(self) -> None:
         """Enqueue the run; whoever made an input on the GPU may write over it only after the run."""
-        self._log.errors.clear()
         if not self._context.execute_async_v3(self._line.stream.handle):
             raise self._failed()
         self._line.mark()
