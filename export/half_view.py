@@ -72,9 +72,14 @@ def load(path: Path) -> ModelProto:
 
 def save(model: ModelProto, path: Path, largest_inside: int) -> None:
     """Write a model; more bytes of weights than ``largest_inside`` go to a file beside it."""
-    size = sum(len(tensor.raw_data) for tensor in model.graph.initializer)
-    beside = {"save_as_external_data": True, "location": f"{path.name}.data"} if size > largest_inside else {}
-    onnx.save(model, path, **beside)
+    beside = path.with_name(f"{path.name}.data")
+    beside.unlink(missing_ok=True)  # onnx would add to it
+    if sum(len(tensor.raw_data) for tensor in model.graph.initializer) <= largest_inside:
+        onnx.save(model, path)
+        return
+    copy = ModelProto()
+    copy.CopyFrom(model)  # onnx takes the weights out of what it saves so
+    onnx.save(copy, path, save_as_external_data=True, location=beside.name)
 
 
 def name_nodes(graph: GraphProto) -> None:

@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import onnx
-
 from samotion.engines.errors import BundleError, OutputError, SamotionError
 from samotion.engines.manifest import EMBEDDED, GraphEntry, Manifest, read, save, verify
 from samotion.export.half_rounded import rounded
@@ -20,7 +18,7 @@ from samotion.export.half_view import load
 from samotion.export.half_view import save as save_model
 from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
 from samotion.export.plans import staged
-from samotion.export.precision_gate import COSINE, HEADROOM, LARGEST_ERROR
+from samotion.export.precision_gate import COLUMNS, COSINE, HEADROOM, LARGEST_ERROR
 from samotion.export.precision_samples import gather
 from samotion.export.precision_search import Search, Trial
 from samotion.export.precision_tracking import GRAPHS, MEAN_IOU, follow
@@ -81,11 +79,12 @@ def convert(
         "bounds": {"cosine": COSINE, "largest": LARGEST_ERROR, "headroom": HEADROOM, "mean_iou": MEAN_IOU},
         "sources": inputs.sources,
         "tracking": tracking,
+        "tensor_columns": COLUMNS,
         "graphs": {
             name: {
                 **graphs[name].precision_map,
                 "rounds": searches[name].rounds,
-                "tensors": {key: tensor.record() for key, tensor in trial.tensors.items()},
+                "tensors": {key: str(tensor) for key, tensor in trial.tensors.items()},
             }
             for name, trial in trials.items()
         },
@@ -133,9 +132,7 @@ def _followed(
 def _written(trial: Trial, entry: GraphEntry, folder: Path) -> GraphEntry:
     """Write the chosen graph under the name it had and return its entry."""
     path = folder / entry.file
-    model = onnx.ModelProto()
-    model.CopyFrom(trial.half)  # saving may move weights out of it
-    save_model(model, path, LARGEST_INSIDE)
+    save_model(trial.half, path, LARGEST_INSIDE)
     return dataclasses.replace(entry_of(path), precision="float16", parity=entry.parity, precision_map=trial.record())
 
 
