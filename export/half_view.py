@@ -1,5 +1,6 @@
 """An ONNX graph to walk along: who makes a tensor, who reads it, what is constant, what is floating point."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,7 +126,7 @@ def _types(model: ModelProto) -> dict[str, int]:
     bare.CopyFrom(model)
     for tensor in bare.graph.initializer:
         # 2 GB of weights could not be handed to the inference, which needs few values: scales, ends of ranges.
-        if tensor.data_type in FLOATS and np.prod(tensor.dims) > FEW:
+        if tensor.data_type in FLOATS and math.prod(tensor.dims) > FEW:
             tensor.ClearField("raw_data")
             tensor.ClearField("float_data")
             tensor.ClearField("int32_data")

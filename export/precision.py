@@ -61,7 +61,8 @@ def convert(
     with staged(out) as partial, tempfile.TemporaryDirectory() as scratch:
         tell("collecting activations")
         inputs = gather(bundle, manifest, data, threads)
-        searches, trials = {}, {}
+        searches: dict[str, Search] = {}
+        trials: dict[str, Trial] = {}
         for name, entry in manifest.graphs.items():
             searches[name] = Search(
                 load(bundle / entry.file), entry, inputs.choosing[name], inputs.held[name], Path(scratch), threads
