@@ -1,0 +1,327 @@
+"""Where FP16 does harm and how that is found: roles of nodes, the gate, the search, and a policy that must fail."""
+
+import dataclasses
+import json
+import shutil
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import ModelProto, helper, numpy_helper
+from tests.labelled import truth_of, write_clip
+
+from samotion.benchmarks import precision as benchmark
+from samotion.calibration.activations import Inputs, Recorder, RecordingBundle, folder_clips, made_scene
+from samotion.calibration.ranges import Deviation, Range
+from samotion.calibration.tracking import agreement, clicks, propagate
+from samotion.engines.engine import Array, TensorSpec
+from samotion.engines.errors import BundleError, EngineError, InputError
+from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
+from samotion.export import cli, precision
+from samotion.export.half import to_half
+from samotion.export.half_view import View, load
+from samotion.export.onnx_file import entry_of
+from samotion.export.precision_gate import holds
+from samotion.export.precision_roles import roles
+from samotion.export.precision_samples import _complete
+from samotion.export.precision_search import Search, islands
+from samotion.export.precision_ties import judge, ties
+
+ENTRY = read(EMBEDDED).graphs["memory_attention"]
+
+
+@pytest.fixture(scope="module")
+def attended() -> list[Inputs]:
+    """What the memory attention of nano reads on a scene, with a full bank."""
+    clip, made = made_scene(0, 20, 96, 128)
+    with RecordingBundle.load(EMBEDDED, threads=1) as bundle:
+        propagate(bundle, clip, clicks(made)[:1])
+        return bundle.recorders["memory_attention"].samples
+
+
+def memory_attention() -> ModelProto:
+    return load(EMBEDDED / ENTRY.file)
+
+
+def inflated(model: ModelProto, factor: float = 256.0) -> ModelProto:
+    """The same function with attention scores factor² as large, divided again just before the softmax."""
+    nodes = {name: node for node in model.graph.node for name in node.output}
+    made = []
+    for node in model.graph.node:
+        if node.op_type == "Softmax":
+            scores = nodes[node.input[0]]
+            product = scores if scores.op_type == "MatMul" else nodes[scores.input[0]]
+            assert product.op_type == "MatMul"
+            for index in (0, 1):
+                large = f"{product.input[index]}_large"
+                at = made.index(product)
+                made.insert(at, helper.make_node("Mul", [product.input[index], "factor"], [large], name=large))
+                product.input[index] = large
+            name = product.output[0]
+            product.output[0] = f"{name}_large"
+            made.insert(made.index(product) + 1, helper.make_node("Mul", [f"{name}_large", "back"], [name], name=f"{name}_back"))  # fmt: skip  # noqa: E501
+        made.append(node)
+    del model.graph.node[:]
+    model.graph.node.extend(made)
+    constants = {"factor": factor, "back": factor**-2}
+    model.graph.initializer.extend(numpy_helper.from_array(np.float32(v), name) for name, v in constants.items())
+    return model
+
+
+def test_a_broken_policy_is_caught_and_mended(attended: list[Inputs], tmp_path: Path) -> None:
+    search = Search(inflated(memory_attention()), ENTRY, attended[:1], attended[1:], tmp_path, 1)
+    broken = search.trial({})  # FP16 everywhere
+    assert not broken.passed
+    assert any(d.not_finite for d in broken.held.values())
+    assert any(tensor.tight for tensor in broken.tensors.values())
+    mended = search.satisfied()
+    assert mended.passed
+    assert len(search.rounds) > 1
+    kept = {name for modules in mended.islands.values() for nodes in modules.values() for name in nodes}
+    assert {node.name for node in memory_attention().graph.node if node.op_type == "Softmax"} <= kept
+    assert "attention" in mended.islands
+
+
+def test_nano_as_it_is_needs_no_islands_for_attention(attended: list[Inputs], tmp_path: Path) -> None:
+    search = Search(memory_attention(), ENTRY, attended[:1], attended[1:], tmp_path, 1)
+    trial = search.satisfied()
+    assert search.rounds[0]["passed"]
+    assert set(trial.islands) <= {"phases", "indices"}
+    record = json.loads(json.dumps(trial.record()))
+    assert record["gate"]["held"]["conditioned"]["cosine"] >= 0.999
+    # The search's own reference is right: the graph alone in FP32 is not off itself at all.
+    whole = search.trial({"whole": {"all": frozenset(node.name for node in search._model.graph.node)}})
+    assert max(d.largest for d in whole.outputs.values()) == 0
+
+
+def test_banks_must_be_full(attended: list[Inputs]) -> None:
+    manifest = read(EMBEDDED)
+    found = {name: [attended[0]] for name in manifest.graphs}
+    _complete(found, manifest)
+    small = {name: value[:, :3] if name in ("memory", "pointers") else value for name, value in attended[0].items()}
+    with pytest.raises(InputError, match="no full memory bank"):
+        _complete({**found, "memory_attention": [small]}, manifest)
+    with pytest.raises(InputError, match="never called motion"):
+        _complete({**found, "motion": []}, manifest)
+
+
+def test_roles_of_the_memory_attention() -> None:
+    view = View(memory_attention())
+    found = roles(view)
+    kinds = {node.name: node.op_type for node in view.graph.node}
+    for names in found.attention.values():
+        operators = {kinds[name] for name in names}
+        assert {"Softmax", "MatMul"} <= operators <= {"Softmax", "MatMul", "Add", "Where", "Unsqueeze"}
+    assert {kinds[n] for names in found.normalisation.values() for n in names} == {"LayerNormalization"}
+    assert {"Sin", "Cos"} <= {kinds[name] for name in found.exact["phases"]}
+    assert set().union(*found.whole.values()) >= set().union(*found.exact.values())
+
+
+def test_coordinates_and_guards_stay_float32() -> None:
+    head = View(load(EMBEDDED / "track_head.onnx"))
+    kinds = {node.name: node.op_type for node in head.graph.node}
+    exact = roles(head).exact
+    assert {name for name, kind in kinds.items() if kind == "Floor"} <= exact["indices"]
+    features = View(load(EMBEDDED / "track_features.onnx"))
+    guarded = roles(features).exact["constants"]
+    assert {n.name for n in features.graph.node if n.op_type in ("Sqrt", "Reciprocal")} <= guarded
+
+
+def test_islands_come_module_by_module() -> None:
+    found = roles(View(memory_attention()))
+    level = dict.fromkeys(found.order, 0)
+    seen = [islands(found, level)]
+    module = next(iter(found.attention))
+    for step in (1, 2, 3):
+        seen.append(islands(found, {**level, module: step}))
+    added = [set(after) - set(before) for before, after in pairwise(seen)]
+    assert added == [{"attention"}, {"normalisation"}, {"whole"}]
+    names = [name for modules in seen[3].values() for nodes in modules.values() for name in nodes]
+    assert len(names) == len(set(names))
+
+
+def test_a_tie_may_fall_either_way() -> None:
+    nodes = [
+        helper.make_node("ArgMax", ["x"], ["best"], axis=1, keepdims=1, name="choice"),
+        helper.make_node("GatherElements", ["x", "best"], ["y"], axis=1, name="take"),
+        helper.make_node("Mul", ["x", "x"], ["z"], name="other"),
+    ]
+    infos = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", None]) for name in "xyz"]
+    model = helper.make_model(helper.make_graph(nodes, "made", infos[:1], infos[1:]))
+    found = ties(View(model), frozenset())
+    assert found.below == {"best": frozenset("y")}
+    assert ties(View(model), frozenset(["choice"])).below == {}
+    wanted = {"best": np.array([[0], [1]]), "y": np.array([[5.0], [2.0]]), "z": np.ones((2, 2))}
+    turned = {**wanted, "best": np.array([[1], [1]]), "y": np.array([[9.0], [2.0]])}
+    outputs, rows = judge(found, ("y", "z"), [wanted], [turned])
+    assert rows == 1
+    assert outputs["y"].largest == 0  # of the row that was chosen alike
+    wrong, _ = judge(found, ("y", "z"), [wanted], [{**turned, "z": np.zeros((2, 2))}])
+    assert not holds(wrong)
+    unchanged, none = judge(found, ("y", "z"), [wanted], [{**wanted, "y": turned["y"]}])
+    assert none == 0
+    assert not holds(unchanged)
+
+
+def test_deviation_is_the_worst_of_all_runs() -> None:
+    off = Deviation()
+    off.add(np.array([3, 4], np.float16), np.array([3, 4], np.float32))
+    assert (off.cosine, off.largest, off.norm, off.not_finite) == (1.0, 0.0, 0.0, 0)
+    off.add(np.array([4.0, 3.0]), np.array([3.0, 4.0]))
+    assert off.cosine == pytest.approx(24 / 25)
+    assert off.largest == pytest.approx(1 / 4)
+    assert off.norm == pytest.approx(np.sqrt(2) / 5)
+    off.add(np.array([1.0, 5.0]), np.array([1.0, np.inf]))
+    assert off.largest == pytest.approx(1 / 4), "infinite in the reference: left out"
+    off.add(np.array([np.nan, 4.0]), np.array([3.0, 4.0]))
+    assert off.not_finite == 1
+    assert not holds({"y": off})
+    nothing = Deviation()
+    nothing.add(np.ones(2), np.zeros(2))
+    assert nothing.cosine == 0
+
+
+def test_range_counts_what_is_not_finite() -> None:
+    held = Range()
+    assert held.magnitude == 0
+    held.add(np.array([-3.0, 2.0, np.inf]))
+    held.add(np.array([1.0]))
+    assert (held.least, held.greatest, held.magnitude, held.not_finite) == (-3.0, 2.0, 3.0, 1)
+
+
+class Doubling:
+    """An engine that counts."""
+
+    inputs: tuple[TensorSpec, ...] = ()
+    outputs: tuple[TensorSpec, ...] = ()
+
+    def __call__(self, **inputs: Array) -> dict[str, Array]:
+        return {"y": np.asarray(2 * inputs["x"].astype(np.float32))}
+
+    def close(self) -> None:
+        pass
+
+
+def test_a_recorder_keeps_the_largest_call_and_some_others() -> None:
+    recorder = Recorder(Doubling(), 3)  # type: ignore[arg-type]
+    x = np.zeros(2, np.float32)
+    for size in (2, 5, 3, 1, 4):
+        x = np.full(size, size, np.float32)
+        assert (recorder(x=x)["y"] == 2 * size).all()
+    x[:] = -1  # what is kept is a copy
+    sizes = [len(sample["x"]) for sample in recorder.samples]
+    assert sizes[0] == 5
+    assert len(sizes) == 3
+    assert all((sample["x"] == len(sample["x"])).all() for sample in recorder.samples)
+
+
+def test_agreement_of_masks() -> None:
+    masks = np.zeros((1, 2, 2, 2), np.float32)
+    masks[0, 0, 0] = 1
+    other = masks.copy()
+    other[0, 0, 1, 0] = 1
+    np.testing.assert_allclose(agreement(other, masks), [[2 / 3, 1]])
+
+
+def test_folders_without_clips_are_told(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no clips"):
+        folder_clips(tmp_path, 2)
+
+
+def test_the_map_stands_in_the_manifest(tmp_path: Path) -> None:
+    manifest = read(EMBEDDED)
+    assert "precision_map" not in manifest.dumps()
+    told = {"float32": {"phases": {"a": ["b"]}}, "gate": {}}
+    entry: GraphEntry = dataclasses.replace(manifest.graphs["depth"], precision="float16", precision_map=told)
+    save(tmp_path, dataclasses.replace(manifest, graphs={**manifest.graphs, "depth": entry}))
+    again = read(tmp_path)
+    assert again.graphs["depth"].precision_map == told
+    assert again.graphs["motion"].precision_map == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--from", "x", "--precision", "fp16"], "name another folder"),
+        (["--preset", "nano", "--calibrate", "x", "-o", "y"], "--calibrate names clips"),
+        (["--check", "x", "--precision", "fp16"], "--check looks at a bundle"),
+    ],
+)
+def test_options_that_do_not_go_together(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_errors_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert precision.main(["--bundle", str(tmp_path / "none"), "-o", str(tmp_path / "new")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_graph_whose_types_are_unknown_is_refused() -> None:
+    infos = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in "xy"]
+    nodes = [helper.make_node("Mystery", ["x"], ["m"]), helper.make_node("Identity", ["m"], ["y"])]
+    model = helper.make_model(helper.make_graph(nodes, "made", infos[:1], infos[1:]))
+    with pytest.raises(EngineError, match="cannot tell the type of m"):
+        to_half(model, ())
+
+
+def test_bounds_of_the_comparison() -> None:
+    clip = {
+        "name": "a",
+        "frames": 10,
+        "j": 0.5,
+        "j_reference": 0.502,
+        "iou": 0.99,
+        "same_labels": 995,
+        "tracks": 1000,
+    }
+    assert benchmark.overall([clip])["within"]
+    for worse in ({"j": 0.49}, {"iou": 0.97}, {"same_labels": 980}):
+        assert not benchmark.overall([{**clip, **worse}])["within"]
+
+
+@pytest.mark.slow
+def test_the_shipped_bundle_becomes_half(tmp_path: Path) -> None:
+    manifest, report = precision.convert(EMBEDDED, tmp_path / "half", None, print)
+    assert read(tmp_path / "half").digest == manifest.digest
+    assert {entry.precision for entry in manifest.graphs.values()} == {"float16"}
+    assert report["tracking"]["mean_iou"] >= 0.98
+    for graph in report["graphs"].values():
+        assert all(figures["cosine"] >= 0.999 for figures in graph["gate"]["held"].values())
+
+
+def test_the_same_bundle_is_within_the_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_clip(tmp_path / "square" / "frames", tmp_path / "square" / "masks", truth_of(frames=2))
+    report = tmp_path / "report.json"
+    arguments = ["--data", str(tmp_path), "--engines", str(EMBEDDED), "--threads", "1", "-o", str(report)]
+    assert benchmark.main(arguments) == 0
+    found = json.loads(report.read_text(encoding="utf-8"))
+    assert (found["difference"], found["mean_iou"], found["labels"], found["within"]) == (0, 1, 1, True)
+    assert found["clips"][0]["tracks"] > 0
+    assert "within the bounds" in capsys.readouterr().out
+    assert benchmark.main([*arguments, "--against", str(tmp_path)]) == 2
+
+
+def test_half_graphs_run_rounded_on_a_cpu(tmp_path: Path) -> None:
+    manifest, bundle = read(EMBEDDED), tmp_path / "half"
+    bundle.mkdir()
+    for file in (entry.file for entry in manifest.graphs.values()):
+        shutil.copyfile(EMBEDDED / file, bundle / file)
+    path = bundle / "memory_encoder.onnx"
+    onnx.save(to_half(load(path), ()), path)
+    entry = dataclasses.replace(entry_of(path), precision="float16")
+    save(bundle, dataclasses.replace(manifest, graphs={**manifest.graphs, "memory_encoder": entry}))
+    (tmp_path / "rounded").mkdir()
+    precision.rounded_bundle(bundle, tmp_path / "rounded")
+    again = read(tmp_path / "rounded").graphs
+    assert again["memory_encoder"].sha256 != entry.sha256
+    operators = [node.name for node in load(tmp_path / "rounded" / "memory_encoder.onnx").graph.node]
+    assert any(name.startswith("Round_") for name in operators)
+    assert not any(node.name.startswith("Round_") for node in load(tmp_path / "rounded" / "motion.onnx").graph.node)
+    with pytest.raises(BundleError, match="float16 already"):
+        precision.convert(bundle, tmp_path / "new", None, print)
