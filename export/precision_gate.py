@@ -1,9 +1,8 @@
 """What FP16 does to one graph on real inputs: its answers against FP32's, and every tensor's range and error."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx
 from onnx import ModelProto, TensorProto, helper
@@ -19,6 +18,9 @@ from samotion.export.onnx_file import LARGEST_INSIDE
 COSINE = 0.999  # at least, of every output and every input
 LARGEST_ERROR = 0.05  # at most, as a part of the output's greatest magnitude: twice what 0.999 allows on average
 HEADROOM = 2.0  # so many times what was seen must a float16 tensor hold: other clips reach further
+# Of a tensor in the report: its values in FP32, ‖error‖ / ‖value‖, largest error / largest value, how many values are
+# not finite, and what it is itself.
+COLUMNS = "least greatest norm largest not_finite type"
 TENSORS_AT_ONCE = 64  # kept from one run of a graph, which bounds the memory of looking at all of them
 
 
@@ -35,12 +37,11 @@ class Tensor:
         """Whether FP16 would not hold HEADROOM times what was seen."""
         return self.half and self.range.magnitude * HEADROOM > LARGEST
 
-    def record(self) -> dict[str, Any]:
-        """Return it as JSON values; infinite errors are None."""
-        figures = {**asdict(self.range), **asdict(self.deviation), "half": self.half}
-        figures["not_finite"] = self.range.not_finite + self.deviation.not_finite
-        return {key: None if isinstance(value, float) and abs(value) == float("inf") else value
-                for key, value in figures.items()}  # fmt: skip
+    def __str__(self) -> str:
+        """Return COLUMNS in one line."""
+        figures = (self.range.least, self.range.greatest, self.deviation.norm, self.deviation.largest)
+        lost = self.range.not_finite + self.deviation.not_finite
+        return f"{' '.join(f'{figure:.3g}' for figure in figures)} {lost} {'float16' if self.half else 'float32'}"
 
 
 def holds(outputs: Mapping[str, Deviation]) -> bool:
