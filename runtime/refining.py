@@ -43,7 +43,8 @@ class Edges:
         small = (max(1, round(width * scale)), max(1, round(height * scale)))
         colours = cv2.resize(frame, small, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
         # In luma and chroma a grey frame's covariances are exactly 0, where those of RGB would cancel to noise.
-        self._colours = np.ascontiguousarray(cv2.cvtColor(colours, cv2.COLOR_RGB2YCrCb).transpose(2, 0, 1))
+        planes = np.asarray(cv2.cvtColor(colours, cv2.COLOR_RGB2YCrCb)).transpose(2, 0, 1)
+        self._colours: Float = np.ascontiguousarray(planes, np.float32)
         self._means = _mean(self._colours)
         self._inverse = self._inverted()
 
@@ -51,13 +52,14 @@ class Edges:
         """Return logits (h, w) of a mask as a mask (H, W) of the frame whose outline follows the frame's edges."""
         small = self._colours.shape[:0:-1]
         bounded = np.clip(logits, -CERTAIN, CERTAIN)
-        mask = 1 / (1 + np.exp(-np.asarray(cv2.resize(bounded, small, interpolation=cv2.INTER_LINEAR))))
+        enlarged: Float = np.asarray(cv2.resize(bounded, small, interpolation=cv2.INTER_LINEAR), np.float32)
+        mask: Float = np.asarray(1 / (1 + np.exp(-enlarged)), np.float32)
         mean = np.asarray(cv2.blur(mask, WINDOW))
         common = _mean(self._colours * mask) - self._means * mean
-        slope = np.stack([(row * common).sum(axis=0) for row in self._inverse])
+        slope: Float = np.stack([(row * common).sum(axis=0) for row in self._inverse])
         offset = mean - (slope * self._means).sum(axis=0)
         fitted = (_mean(slope) * self._colours).sum(axis=0) + np.asarray(cv2.blur(offset, WINDOW))
-        return cv2.resize(fitted, self._size, interpolation=cv2.INTER_LINEAR) > 0.5
+        return np.asarray(cv2.resize(fitted, self._size, interpolation=cv2.INTER_LINEAR)) > 0.5
 
     def _inverted(self) -> Float:
         """Return the inverses (3, 3, h, w) of the covariances of colour in the windows."""

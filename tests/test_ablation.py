@@ -7,6 +7,7 @@ import torch
 from samotion.benchmarks.ablation import ROWS, main, table_row
 from samotion.engines.bundle import Bundle
 from samotion.export.motion import NANO, MotionNetwork, example
+from samotion.export.motion_blocks import FirstBlock
 from samotion.export.training.ablated import WITHOUT
 from samotion.export.training.ablation import bundle_with
 
@@ -53,7 +54,9 @@ def test_without_decoupling_semantics_take_part_in_attention() -> None:
         seen = decoder.embedding.embedding(torch.cat((motion, semantics), -1))
         assert not torch.equal(decoder(motion, semantics), decoder(motion, semantics.flip(0)))
     assert seen.shape == (6, NANO.embedding)
-    assert decoder.encoders[0].ffn[0].in_features == NANO.embedding
+    block = decoder.encoders[0]
+    assert isinstance(block, FirstBlock)
+    assert block.ffn[0].in_features == NANO.embedding
 
 
 @pytest.mark.parametrize("name", ["MSDE", "PE"])  # their graphs differ most from the whole network's

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import ModelProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, helper, numpy_helper
 from tests.labelled import truth_of, write_clip
 
 from samotion.benchmarks import precision as benchmark
@@ -48,7 +48,7 @@ def memory_attention() -> ModelProto:
 def inflated(model: ModelProto, factor: float = 256.0) -> ModelProto:
     """The same function with attention scores factor² as large, divided again just before the softmax."""
     nodes = {name: node for node in model.graph.node for name in node.output}
-    made = []
+    made: list[NodeProto] = []
     for node in model.graph.node:
         if node.op_type == "Softmax":
             scores = nodes[node.input[0]]
@@ -61,12 +61,15 @@ def inflated(model: ModelProto, factor: float = 256.0) -> ModelProto:
                 product.input[index] = large
             name = product.output[0]
             product.output[0] = f"{name}_large"
-            made.insert(made.index(product) + 1, helper.make_node("Mul", [f"{name}_large", "back"], [name], name=f"{name}_back"))  # fmt: skip  # noqa: E501
+            smaller = helper.make_node("Mul", [f"{name}_large", "back"], [name], name=f"{name}_back")
+            made.insert(made.index(product) + 1, smaller)
         made.append(node)
     del model.graph.node[:]
     model.graph.node.extend(made)
     constants = {"factor": factor, "back": factor**-2}
-    model.graph.initializer.extend(numpy_helper.from_array(np.float32(v), name) for name, v in constants.items())
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array(v, np.float32), name) for name, v in constants.items()
+    )
     return model
 
 

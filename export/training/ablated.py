@@ -13,6 +13,8 @@ from samotion.export.motion_blocks import SpaceTimeLayer
 class Blind(MotionNetwork):
     """Reads zeros in place of some of the encoder's channels."""
 
+    seen: Tensor
+
     def __init__(self, params: MotionParams, unseen: slice) -> None:
         super().__init__(params)
         seen = torch.ones(params.channels)

@@ -7,6 +7,7 @@ from samotion.runtime.prompts import background_points, densest, in_mask, spread
 from samotion.runtime.values import Bool, Float
 
 Rng = np.random.Generator
+Points = NDArray[np.float64]
 FRAME = (480.0, 854.0)  # height and width that the pipeline's distances are meant for
 FEWEST, MOST = 60, 600  # tracks visible in a frame
 DRIFT = 6.0  # most pixels of FRAME, root mean square, between a track and the point that it was labelled for
@@ -40,7 +41,7 @@ def tracked_clicks(
     return points.astype(np.float32), np.repeat([1, 0], [len(chosen), len(around)])
 
 
-def _labelled(rng: Rng, at: Float, truth: Bool) -> Bool:
+def _labelled(rng: Rng, at: Points, truth: Bool) -> Bool:
     """Return which tracks at (N, 2) are taken for moving where ``truth`` (N,) says which do."""
     found = truth & (rng.random(len(at)) >= rng.uniform(0, MISSED))
     found |= ~truth & (rng.random(len(at)) < rng.uniform(0, MISTAKEN) ** 2 / MISTAKEN)
@@ -52,7 +53,7 @@ def _labelled(rng: Rng, at: Float, truth: Bool) -> Bool:
     return found
 
 
-def _near(rng: Rng, at: Float, place: Float) -> Bool:
+def _near(rng: Rng, at: Points, place: Points) -> Bool:
     """Return which of the points (N, 2) lie about ``place`` (2,)."""
     near: Bool = np.hypot(*(at - place).T) < rng.uniform(*PLACE) * FRAME[0]
     return near
