@@ -14,8 +14,9 @@ from samotion.benchmarks.evaluation import predicted_ids
 from samotion.benchmarks.metrics import Scores, object_scores, region_similarity
 from samotion.benchmarks.pictures import contact_sheet, save
 from samotion.benchmarks.record import check_writable, header, write
-from samotion.benchmarks.scene_clips import UNSEEN, clip_of, moving_truth
+from samotion.benchmarks.scene_clips import UNSEEN, moving_truth
 from samotion.benchmarks.truth import Truth
+from samotion.calibration.activations import clip_of
 from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError, SamotionError
 from samotion.runtime.pipeline import segment

@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from samotion.benchmarks.engine_inputs import BATCHED, Inputs, batch
+from samotion.benchmarks.engine_inputs import BATCHED, batch
 from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.timing import Effort, in_turns
+from samotion.calibration.activations import Inputs
 from samotion.engines.bundle import Bundle
 
 SIZES = {

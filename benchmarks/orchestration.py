@@ -14,9 +14,9 @@ from samotion.benchmarks import published
 from samotion.benchmarks.agreement import mean_iou
 from samotion.benchmarks.clips import made_clip
 from samotion.benchmarks.noise import paired_ratio
-from samotion.benchmarks.one_by_one import OneByOne
 from samotion.benchmarks.published_tracks import query_grid
 from samotion.benchmarks.record import check_writable, header, write
+from samotion.calibration.one_by_one import OneByOne
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, SamotionError
 from samotion.runtime.clip import read_clip

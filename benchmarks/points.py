@@ -14,7 +14,8 @@ from samotion.benchmarks.joints import Joints, read_joints
 from samotion.benchmarks.lucas_kanade import follow_lucas_kanade
 from samotion.benchmarks.point_metrics import pck, tap_scores
 from samotion.benchmarks.record import check_writable, header, write
-from samotion.benchmarks.scene_clips import UNSEEN, clip_of, first_queries
+from samotion.benchmarks.scene_clips import UNSEEN, first_queries
+from samotion.calibration.activations import clip_of
 from samotion.calibration.scenes import SceneSpec, scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, SamotionError

@@ -34,8 +34,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from samotion.benchmarks import published_masks, published_tracks
-from samotion.benchmarks.one_by_one import OneByOne
 from samotion.benchmarks.published_sam import OneFrameSam
+from samotion.calibration.one_by_one import OneByOne
 from samotion.runtime.features import describe
 from samotion.runtime.merging import merge_objects
 from samotion.runtime.motion import STILL, label

@@ -1,20 +1,11 @@
 """Calibration scenes that no training has seen, as clips for the pipeline."""
 
-from fractions import Fraction
-
 import numpy as np
 
 from samotion.calibration.scenes import Scene
-from samotion.runtime.values import Bytes, Clip, Float
+from samotion.runtime.values import Bytes, Float
 
 UNSEEN = 1_000_000_000  # every training draws seeds far below
-FPS = Fraction(24)
-
-
-def clip_of(name: str, frames: Bytes) -> Clip:
-    """Return frames (T, H, W, 3) as a clip."""
-    index = np.arange(len(frames), dtype=np.int64)
-    return Clip(name, frames, FPS, (frames.shape[1], frames.shape[2]), index, len(frames), index / float(FPS))
 
 
 def moving_truth(made: Scene) -> Bytes:

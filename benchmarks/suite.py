@@ -11,10 +11,11 @@ from typing import Any
 from samotion.benchmarks import end_to_end, fresh, latency, many_objects
 from samotion.benchmarks.against_torch import against_torch, check_torch
 from samotion.benchmarks.clips import FRAMES, HEIGHT, OBJECTS, WIDTH, made_clip, moving_scene
-from samotion.benchmarks.engine_inputs import Inputs, RecordingBundle, record
+from samotion.benchmarks.engine_inputs import record
 from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.record import header
 from samotion.benchmarks.timing import Effort
+from samotion.calibration.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.clip import clip_name, read_clip

@@ -1,16 +1,16 @@
 """Real inputs of every network: what the runtime feeds them on labelled scenes and on clips of a folder."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 
+from samotion.calibration.one_by_one import OneByOne
 from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.calibration.tracking import propagate
-from samotion.engines.bundle import Bundle
 from samotion.engines.engine import Array, Engine
 from samotion.engines.errors import InputError
 from samotion.runtime.clip import read_clip
@@ -19,8 +19,6 @@ from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bytes, Clip, Prompt
 
 Inputs = dict[str, Array]
-Part = TypeVar("Part")
-Answer = TypeVar("Answer")
 
 FRAMES = 24  # of a clip: more than the 16 pointers and 7 frames that the memory bank holds
 TRACKS = 256  # of a clip, at most: attention across thousands would take minutes and show no other values
@@ -69,8 +67,8 @@ class Recorder:
         self.close()
 
 
-class RecordingBundle(Bundle):
-    """A bundle whose engines remember ``keep`` calls each; it works on one part after the other."""
+class RecordingBundle(OneByOne):
+    """A bundle whose engines remember ``keep`` calls each."""
 
     keep = 3
 
@@ -83,19 +81,6 @@ class RecordingBundle(Bundle):
         if graph not in self.recorders:
             self.recorders[graph] = Recorder(super().engine(graph), self.keep)
         return self.recorders[graph]
-
-    def lane(self, graph: str) -> Engine:
-        """Return the engine with all threads."""
-        return self.engine(graph)
-
-    def spread(self, work: Callable[[Part], Answer], parts: Iterable[Part]) -> Iterator[Answer]:
-        """Yield ``work(part)`` of every part, one after the other."""
-        return map(work, parts)
-
-    @property
-    def lanes(self) -> int:
-        """One part at a time."""
-        return 1
 
 
 def collect(

@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 
 from samotion.benchmarks import against_torch, bench, fresh, latency, suite
 from samotion.benchmarks.clips import bounced, made_clip, moving_scene, write_clip
-from samotion.benchmarks.engine_inputs import BATCHED, Inputs, RecordingBundle, batch, batch_size, record
+from samotion.benchmarks.engine_inputs import BATCHED, batch, batch_size, record
 from samotion.benchmarks.many_objects import POINTS, known_objects, objects
 from samotion.benchmarks.measurement import timings
 from samotion.benchmarks.record import read
 from samotion.benchmarks.timing import Effort, in_turns, visit
+from samotion.calibration.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import EngineError, InputError

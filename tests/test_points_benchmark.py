@@ -16,7 +16,8 @@ from samotion.benchmarks import command, points
 from samotion.benchmarks.joints import MARKED, read_joints
 from samotion.benchmarks.lucas_kanade import follow_lucas_kanade
 from samotion.benchmarks.point_metrics import pck, tap_scores
-from samotion.benchmarks.scene_clips import UNSEEN, clip_of, first_queries, moving_truth
+from samotion.benchmarks.scene_clips import UNSEEN, first_queries, moving_truth
+from samotion.calibration.activations import clip_of
 from samotion.calibration.scenes import SceneSpec, scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
