@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from samotion.runtime.filtering import filter_tracks
@@ -47,6 +47,13 @@ def plain(xy: np.ndarray, occlusion: np.ndarray, distance: np.ndarray) -> tuple[
     return list(visible), list(visible.values())
 
 
+def rounded_apart(occlusion: np.ndarray, distance: np.ndarray) -> bool:
+    """Whether a product is so near 0.5, but not 0.5, that float32 may round it to the other side."""
+    v, c = (np.array([[1 - sigmoid(x) for x in row] for row in table]) for table in (occlusion, distance))
+    off = np.abs(np.stack([v * c, (1 - v) * c]) - 0.5)
+    return bool(((off > 0) & (off < 1e-6)).any())
+
+
 def apply(case: Inputs) -> Tracks:
     with np.errstate(all="raise", under="ignore"):
         return filter_tracks(*case)
@@ -55,6 +62,7 @@ def apply(case: Inputs) -> Tracks:
 @settings(deadline=None)
 @given(inputs())
 def test_agrees_with_the_plain_rule(case: Inputs) -> None:
+    assume(not rounded_apart(case[1], case[2]))
     tracks = apply(case)
     kept, visible = plain(*case[:3])
     assert tracks.query_frame.tolist() == kept
