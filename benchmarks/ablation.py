@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks.command import cell, names
+from samotion.benchmarks.command import cell, guarded, names
 from samotion.benchmarks.datasets import find_clips
 from samotion.benchmarks.evaluation import ClipReport, evaluate, means
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import Labelled
 from samotion.engines.bundle import Bundle
-from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.errors import InputError
 from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
@@ -38,11 +38,7 @@ Exit status: 0 done, 2 an input that cannot be used or a clip that failed."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 done, 2 a user's error or a clip that failed."""
     args = build_parser().parse_args(argv)
-    try:
-        return _measure(args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    return guarded(PROGRAM, lambda: _measure(args))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -13,7 +13,7 @@ from samotion.benchmarks.pictures import write_sheets
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import Labelled
 from samotion.engines.bundle import Bundle
-from samotion.engines.errors import InputError
+from samotion.engines.errors import InputError, SamotionError
 from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
@@ -38,6 +38,15 @@ class Evaluation:
     further: Further | None = None
     overall: Callable[[Sequence[ClipReport]], dict[str, Any]] = lambda _: {}
     overall_row: Callable[[dict[str, Any]], str] | None = None
+
+
+def guarded(program: str, work: Callable[[], int]) -> int:
+    """Return the exit status of ``work``, or 2 after one line on standard error for what the user can mend."""
+    try:
+        return work()
+    except SamotionError as error:
+        print(f"{program}: error: {error}", file=sys.stderr)
+        return 2
 
 
 def parser_of(program: str, description: str, epilog: str) -> argparse.ArgumentParser:

@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks.command import Evaluation, parser_of, score
+from samotion.benchmarks.command import Evaluation, guarded, parser_of, score
 from samotion.benchmarks.datasets import DAVIS_MASKS, find_clips
 from samotion.benchmarks.davis_sets import SETS
 from samotion.benchmarks.evaluation import ClipReport
 from samotion.benchmarks.metrics import Scores
 from samotion.benchmarks.truth import Truth
-from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.errors import InputError
 from samotion.runtime.values import Bytes
 
 PROGRAM = "samotion.benchmarks.davis"
@@ -39,11 +39,7 @@ Exit status: 0 done, 2 an input that cannot be used or a clip that failed."""
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 done, 2 a user's error or a clip that failed."""
     args = build_parser().parse_args(argv)
-    try:
-        return _benchmark(args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    return guarded(PROGRAM, lambda: _benchmark(args))
 
 
 def build_parser() -> argparse.ArgumentParser:

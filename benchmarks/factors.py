@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks.command import cell, engine_options, load, names
+from samotion.benchmarks.command import cell, engine_options, guarded, load, names
 from samotion.benchmarks.evaluation import predicted_ids
 from samotion.benchmarks.metrics import Scores, object_scores, region_similarity
 from samotion.benchmarks.pictures import contact_sheet, save
@@ -18,7 +18,7 @@ from samotion.benchmarks.scene_clips import UNSEEN, moving_truth
 from samotion.benchmarks.truth import Truth
 from samotion.calibration.activations import clip_of
 from samotion.calibration.scenes import Scene, SceneSpec, scene
-from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
 from samotion.runtime.values import Bytes, Clip, Result
 
@@ -73,11 +73,7 @@ Run = Callable[[Clip], Result]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the scenes and return the exit status: 0 done, 2 a user's error."""
     args = build_parser().parse_args(argv)
-    try:
-        return _measure(args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    return guarded(PROGRAM, lambda: _measure(args))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -5,14 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from samotion.benchmarks.command import Evaluation, cell, parser_of, score
+from samotion.benchmarks.command import Evaluation, cell, guarded, parser_of, score
 from samotion.benchmarks.datasets import pick
 from samotion.benchmarks.evaluation import ClipReport
 from samotion.benchmarks.fbms_clips import find
 from samotion.benchmarks.metrics import Scores
 from samotion.benchmarks.moseg_metrics import RegionScores, region_scores, summed
 from samotion.benchmarks.truth import Truth
-from samotion.engines.errors import SamotionError
 from samotion.runtime.values import Bytes
 
 PROGRAM = "samotion.benchmarks.fbms"
@@ -39,13 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = parser_of(PROGRAM, DESCRIPTION, EPILOG)
     parser.add_argument("--part", default="Testset", metavar="NAME", help="the data set's folder (default: Testset)")
     args = parser.parse_args(argv)
-    try:
-        clips = pick(args.data, find(args.data, args.part), args.clips)
-        published = {} if args.clips or args.part != "Testset" else PUBLISHED
-        return score(Evaluation(PROGRAM, PROTOCOL, published, further, overall, overall_row), clips, args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    published = {} if args.clips or args.part != "Testset" else PUBLISHED
+    evaluation = Evaluation(PROGRAM, PROTOCOL, published, further, overall, overall_row)
+    return guarded(PROGRAM, lambda: score(evaluation, pick(args.data, find(args.data, args.part), args.clips), args))
 
 
 def further(truth: Truth, prediction: Bytes, j: Scores, f: Scores) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from samotion.benchmarks.command import cell, engine_options, load, names
+from samotion.benchmarks.command import cell, engine_options, guarded, load, names
 from samotion.benchmarks.datasets import LabelledClip, find_clips
 from samotion.benchmarks.metrics import region_similarity
 from samotion.benchmarks.oracle_stages import average_precision, drawn_points, oracle_masks, true_groups, true_labels
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import VOID
 from samotion.engines.bundle import Bundle
-from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.errors import InputError
 from samotion.runtime.clip import read_clip
 from samotion.runtime.depth import estimate
 from samotion.runtime.features import describe
@@ -74,11 +74,7 @@ class Stages:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the oracles and return the exit status: 0 done, 2 a user's error."""
     args = build_parser().parse_args(argv)
-    try:
-        return _measure(args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    return guarded(PROGRAM, lambda: _measure(args))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks.command import cell, engine_options, load
+from samotion.benchmarks.command import cell, engine_options, guarded, load
 from samotion.benchmarks.joints import Joints, read_joints
 from samotion.benchmarks.lucas_kanade import follow_lucas_kanade
 from samotion.benchmarks.point_metrics import pck, tap_scores
@@ -18,7 +18,7 @@ from samotion.benchmarks.scene_clips import UNSEEN, first_queries
 from samotion.calibration.activations import clip_of
 from samotion.calibration.scenes import SceneSpec, scene
 from samotion.engines.bundle import Bundle
-from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.errors import InputError
 from samotion.runtime.clip import read_clip
 from samotion.runtime.filtering import THRESHOLD
 from samotion.runtime.progress import Progress
@@ -49,11 +49,7 @@ Follow = Callable[[Clip, Float], tuple[Float, Bool]]
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the check and return its exit status: 0 done, 2 a user's error."""
     args = build_parser().parse_args(argv)
-    try:
-        return _check(args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    return guarded(PROGRAM, lambda: _check(args))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -10,14 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks.command import names
+from samotion.benchmarks.command import guarded, names
 from samotion.benchmarks.datasets import find_clips
 from samotion.benchmarks.evaluation import predicted_ids
 from samotion.benchmarks.metrics import binary_scores
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import Labelled
 from samotion.engines.bundle import Bundle
-from samotion.engines.errors import SamotionError
 from samotion.engines.manifest import EMBEDDED, read
 from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
@@ -45,11 +44,7 @@ Exit status: 0 within the bounds, 1 past one of them, 2 an input that cannot be 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0, 1 past the bounds, 2 a user's error."""
     args = build_parser().parse_args(argv)
-    try:
-        return _benchmark(args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    return guarded(PROGRAM, lambda: _benchmark(args))
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from samotion.benchmarks.command import Evaluation, parser_of, score
+from samotion.benchmarks.command import Evaluation, guarded, parser_of, score
 from samotion.benchmarks.datasets import check_folder, folders, pick
 from samotion.benchmarks.truth import Truth, read_pixels, stack
-from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.errors import InputError
 from samotion.runtime.images import list_folder, natural
 from samotion.runtime.values import Bool, Bytes
 
@@ -84,12 +84,8 @@ def find(data: Path) -> list[SegTrackClip]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 done, 2 a user's error or a clip that failed."""
     args = parser_of(PROGRAM, DESCRIPTION, EPILOG).parse_args(argv)
-    try:
-        clips = pick(args.data, find(args.data), args.clips)
-        return score(Evaluation(PROGRAM, PROTOCOL, {} if args.clips else PUBLISHED), clips, args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
+    evaluation = Evaluation(PROGRAM, PROTOCOL, {} if args.clips else PUBLISHED)
+    return guarded(PROGRAM, lambda: score(evaluation, pick(args.data, find(args.data), args.clips), args))
 
 
 def _grey(path: Path) -> Bytes:

@@ -1,16 +1,14 @@
 """A preset and its weights become a bundle of checked ONNX graphs on disk."""
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from samotion.engines.errors import OutputError
 from samotion.engines.manifest import FILE, GraphEntry, Manifest
 from samotion.export.onnx_graph import export
 from samotion.export.presets import Preset
 from samotion.export.sources import Source, is_random, sources
+from samotion.export.staged import staged
 
 Tell = Callable[[str], None]
 
@@ -23,28 +21,12 @@ def write(preset: Preset, weights: str | None, out: Path, tell: Tell, offline: b
     weights that are missing or do not fit, EngineError for a graph that does not answer as PyTorch, OutputError
     if ``out`` cannot be written. An older bundle in ``out`` is replaced only when the new one is complete.
     """
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists() and any(out.iterdir()) and not (out / FILE).exists():
-            raise OutputError(f"{out}: holds other files than an engine bundle; name an empty or new folder")
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}); name another folder with -o") from error
-    try:
+    with staged(out) as partial:
         graphs: dict[str, GraphEntry] = {}
         for name, source in sources(preset, weights, offline, tell).items():
             graphs.update(_graphs(name, source, partial, tell))
         manifest = _manifest(preset, weights, graphs)
         (partial / FILE).write_text(manifest.dumps(), encoding="utf-8")
-        partial.chmod(0o755)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(
-            f"{out}: cannot be written ({error.strerror}); free space or name another folder"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return manifest
 
 

@@ -179,6 +179,7 @@ def _arrays(file: Path) -> Arrays:
     try:
         with np.load(file) as data:  # never unpickles: allow_pickle is off
             case = {name: data[name] for name in data.files}
+    # Each of these comes from some damage; NotImplementedError from a compression that zipfile does not read.
     except (OSError, ValueError, EOFError, BadZipFile, AttributeError, NotImplementedError, zlib.error) as error:
         raise InputError(f"{file}: damaged, or no file of arrays ({error})") from error
     if strange := [name for name, array in case.items() if array.dtype.kind not in "biuf"]:

@@ -1,18 +1,16 @@
 """samotion-export's plans: TensorRT plans for a bundle that is there, and whether a bundle runs here. No PyTorch."""
 
-import contextlib
 import dataclasses
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from samotion.engines.backends import BACKENDS, Target
-from samotion.engines.errors import OutputError
 from samotion.engines.machine import this_machine
-from samotion.engines.manifest import FILE, Manifest, PlanEntry, read, save, verify
+from samotion.engines.manifest import Manifest, PlanEntry, read, save, verify
 from samotion.engines.plans import build
 from samotion.engines.preflight import ONNX, check, table
+from samotion.export.staged import staged
 
 Tell = Callable[[str], None]
 
@@ -68,26 +66,3 @@ def _copy(bundle: Path, folder: Path) -> None:
         for name in entry.sha256:
             shutil.copyfile(bundle / name, folder / name)
     save(folder, dataclasses.replace(manifest, plans={}))
-
-
-@contextlib.contextmanager
-def staged(out: Path) -> Iterator[Path]:
-    """Yield a hidden folder that takes the place of ``out`` if the block ends well, else goes away."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists() and any(out.iterdir()) and not (out / FILE).exists():
-            raise OutputError(f"{out}: holds other files than an engine bundle; name an empty or new folder")
-        partial = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    except OSError as error:
-        raise OutputError(f"{out}: cannot be written ({error.strerror}); name another folder with -o") from error
-    try:
-        yield partial
-        partial.chmod(0o755)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.replace(out)
-    except OSError as error:
-        raise OutputError(
-            f"{out}: cannot be written ({error.strerror}); free space or name another folder"
-        ) from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -17,11 +17,11 @@ from samotion.export.half_rounded import rounded
 from samotion.export.half_view import load
 from samotion.export.half_view import save as save_model
 from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
-from samotion.export.plans import staged
 from samotion.export.precision_gate import COLUMNS, COSINE, HEADROOM, LARGEST_ERROR
 from samotion.export.precision_samples import gather
 from samotion.export.precision_search import Search, Trial
 from samotion.export.precision_tracking import GRAPHS, MEAN_IOU, follow
+from samotion.export.staged import staged
 
 Tell = Callable[[str], None]
 PROGRAM = "samotion.export.precision"
