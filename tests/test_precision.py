@@ -1,8 +1,6 @@
 """Where FP16 does harm and how that is found: roles of nodes, the gate, the search, and a policy that must fail."""
 
-import dataclasses
 import json
-import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -10,19 +8,15 @@ import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, NodeProto, helper, numpy_helper
-from tests.labelled import truth_of, write_clip
 
-from samotion.benchmarks import precision as benchmark
-from samotion.calibration.activations import Inputs, Recorder, RecordingBundle, folder_clips, made_scene
+from samotion.calibration.activations import Inputs, Recorder, RecordingBundle, made_scene
 from samotion.calibration.ranges import Deviation, Range
 from samotion.calibration.tracking import agreement, clicks, propagate
 from samotion.engines.engine import Array, TensorSpec
-from samotion.engines.errors import BundleError, EngineError, InputError
-from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
-from samotion.export import cli, precision
+from samotion.engines.errors import EngineError, InputError
+from samotion.engines.manifest import EMBEDDED, read
 from samotion.export.half import to_half
 from samotion.export.half_view import View, load
-from samotion.export.onnx_file import entry_of
 from samotion.export.precision_gate import holds
 from samotion.export.precision_roles import roles
 from samotion.export.precision_samples import _complete
@@ -228,103 +222,9 @@ def test_agreement_of_masks() -> None:
     np.testing.assert_allclose(agreement(other, masks), [[2 / 3, 1]])
 
 
-def test_folders_without_clips_are_told(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no clips"):
-        folder_clips(tmp_path, 2)
-
-
-def test_the_map_stands_in_the_manifest(tmp_path: Path) -> None:
-    manifest = read(EMBEDDED)
-    assert "precision_map" not in manifest.dumps()
-    told = {"float32": {"phases": {"a": ["b"]}}, "gate": {}}
-    entry: GraphEntry = dataclasses.replace(manifest.graphs["depth"], precision="float16", precision_map=told)
-    save(tmp_path, dataclasses.replace(manifest, graphs={**manifest.graphs, "depth": entry}))
-    again = read(tmp_path)
-    assert again.graphs["depth"].precision_map == told
-    assert again.graphs["motion"].precision_map == {}
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (["--from", "x", "--precision", "fp16"], "name another folder"),
-        (["--preset", "nano", "--calibrate", "x", "-o", "y"], "--calibrate names clips"),
-        (["--check", "x", "--precision", "fp16"], "--check looks at a bundle"),
-    ],
-)
-def test_options_that_do_not_go_together(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        cli.main(arguments)
-    assert stopped.value.code == 2
-    assert told in capsys.readouterr().err
-
-
-def test_errors_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert precision.main(["--bundle", str(tmp_path / "none"), "-o", str(tmp_path / "new")]) == 2
-    assert capsys.readouterr().err.count("\n") == 1
-    assert not (tmp_path / "new").exists()
-
-
 def test_a_graph_whose_types_are_unknown_is_refused() -> None:
     infos = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n"]) for name in "xy"]
     nodes = [helper.make_node("Mystery", ["x"], ["m"]), helper.make_node("Identity", ["m"], ["y"])]
     model = helper.make_model(helper.make_graph(nodes, "made", infos[:1], infos[1:]))
     with pytest.raises(EngineError, match="cannot tell the type of m"):
         to_half(model, ())
-
-
-def test_bounds_of_the_comparison() -> None:
-    clip = {
-        "name": "a",
-        "frames": 10,
-        "j": 0.5,
-        "j_reference": 0.502,
-        "iou": 0.99,
-        "same_labels": 995,
-        "tracks": 1000,
-    }
-    assert benchmark.overall([clip])["within"]
-    for worse in ({"j": 0.49}, {"iou": 0.97}, {"same_labels": 980}):
-        assert not benchmark.overall([{**clip, **worse}])["within"]
-
-
-@pytest.mark.slow
-def test_the_shipped_bundle_becomes_half(tmp_path: Path) -> None:
-    manifest, report = precision.convert(EMBEDDED, tmp_path / "half", None, print)
-    assert read(tmp_path / "half").digest == manifest.digest
-    assert {entry.precision for entry in manifest.graphs.values()} == {"float16"}
-    assert report["tracking"]["mean_iou"] >= 0.98
-    for graph in report["graphs"].values():
-        assert all(figures["cosine"] >= 0.999 for figures in graph["gate"]["held"].values())
-
-
-def test_the_same_bundle_is_within_the_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_clip(tmp_path / "square" / "frames", tmp_path / "square" / "masks", truth_of(frames=2))
-    report = tmp_path / "report.json"
-    arguments = ["--data", str(tmp_path), "--engines", str(EMBEDDED), "--threads", "1", "-o", str(report)]
-    assert benchmark.main(arguments) == 0
-    found = json.loads(report.read_text(encoding="utf-8"))
-    assert (found["difference"], found["mean_iou"], found["labels"], found["within"]) == (0, 1, 1, True)
-    assert found["clips"][0]["tracks"] > 0
-    assert "within the bounds" in capsys.readouterr().out
-    assert benchmark.main([*arguments, "--against", str(tmp_path)]) == 2
-
-
-def test_half_graphs_run_rounded_on_a_cpu(tmp_path: Path) -> None:
-    manifest, bundle = read(EMBEDDED), tmp_path / "half"
-    bundle.mkdir()
-    for file in (entry.file for entry in manifest.graphs.values()):
-        shutil.copyfile(EMBEDDED / file, bundle / file)
-    path = bundle / "memory_encoder.onnx"
-    onnx.save(to_half(load(path), ()), path)
-    entry = dataclasses.replace(entry_of(path), precision="float16")
-    save(bundle, dataclasses.replace(manifest, graphs={**manifest.graphs, "memory_encoder": entry}))
-    (tmp_path / "rounded").mkdir()
-    precision.rounded_bundle(bundle, tmp_path / "rounded")
-    again = read(tmp_path / "rounded").graphs
-    assert again["memory_encoder"].sha256 != entry.sha256
-    operators = [node.name for node in load(tmp_path / "rounded" / "memory_encoder.onnx").graph.node]
-    assert any(name.startswith("Round_") for name in operators)
-    assert not any(node.name.startswith("Round_") for node in load(tmp_path / "rounded" / "motion.onnx").graph.node)
-    with pytest.raises(BundleError, match="float16 already"):
-        precision.convert(bundle, tmp_path / "new", None, print)
