@@ -83,7 +83,8 @@ def study(reference: Graph, trial: Graph, half: ModelProto, samples: Sequence[In
 
     trial: ``half`` as it runs on a CPU (samotion.export.half_rounded).
     """
-    types = View(half).types
+    view = View(half)
+    types = view.types
     floats = [n for node in half.graph.node for n in node.output if types.get(n) in (HALF, TensorProto.FLOAT)]
     # What the reference does not have is a copy in another type.
     ordered = [name for name in floats if name in reference.tensors]
@@ -92,7 +93,9 @@ def study(reference: Graph, trial: Graph, half: ModelProto, samples: Sequence[In
         names = ordered[start : start + TENSORS_AT_ONCE]
         for wanted, got in zip(reference.run(names, samples), trial.run(names, samples), strict=True):
             for name in names:
-                kind = types.get(f"{name}_half", types[name])
+                # The graph's own float16 output is cast back under its name.
+                source = view.made_by[name].input[0] if view.made_by[name].op_type == "Cast" else name
+                kind = types[source if source == f"{name}_half" else name]
                 tensor = found.setdefault(name, Tensor(Range(), Deviation(), kind == HALF))
                 tensor.range.add(wanted[name])
                 tensor.deviation.add(got[name], wanted[name])

@@ -65,11 +65,12 @@ class Roles:
 def roles(view: View) -> Roles:
     """Return the roles of a float32 graph's nodes.
 
-    exact is: "indices", what becomes an integer or is made of integers alone, because FP16 holds whole numbers only
-    to 2048 and pixels of an image of 1024 to a half; "phases", what sines and cosines are taken of; "constants",
-    what reads a constant that FP16 does not hold (beyond 65504, or a scalar off by more than 1 %, as the 1e-12 that
-    keeps a division finite), with the normalisation that such a constant guards. attention: scores, from the product
-    of queries and keys to their softmax. normalisation: as one operator, or spelt out around a square root.
+    exact is: "indices", what becomes an integer or is made of integers alone, and what is answered of these, because
+    FP16 holds whole numbers only to 2048 and pixels of an image of 1024 to a half; "phases", what sines and cosines
+    are taken of; "constants", what reads a constant that FP16 does not hold (beyond 65504, or a scalar off by more
+    than 1 %, as the 1e-12 that keeps a division finite), with the normalisation that such a constant guards.
+    attention: scores, from the product of queries and keys to their softmax. normalisation: as one operator, or spelt
+    out around a square root.
     """
     module = _modules(view)
     normal = [*_normalisations(view)]
@@ -138,13 +139,24 @@ def _indices(view: View) -> set[str]:
     ends = [n for n in view.graph.node if n.op_type == "Cast" and view.types.get(n.output[0]) in INTEGERS]
     ends += [n for n in view.graph.node if n.op_type in ("Floor", "Ceil", "Round", "Mod") and view.floats_in(n)]
     found = {n.name for n in ends if n.op_type != "Cast"}
-    found |= _closure(ends, lambda node: (n for n in view.before(node) if n.op_type in PLAIN))
+    found |= _closure(ends, lambda node: _made_of(view, node))
     inputs = {name for node in view.graph.node if node.name in found for name in node.input}
     for node in view.graph.node:
         made_of_these = [_from_coordinates(view, name, found, inputs) for name in view.floats_in(node)]
         if node.op_type in PLAIN and made_of_these and all(made_of_these):
             found.add(node.name)
-    return found
+    return found | _answered(view, found)
+
+
+def _answered(view: View, coordinates: set[str]) -> set[str]:
+    """Return the arithmetic between coordinates and the graph's outputs: a track's last update, for instance."""
+    plain = [node for node in view.graph.node if node.op_type in PLAIN]
+    names = {node.name for node in plain}
+    made = [node for node in plain if node.name in coordinates]
+    ends = [node for node in plain if {value.name for value in view.graph.output} & set(node.output)]
+    after = _closure(made, lambda node: (n for n in view.after(node) if n.name in names))
+    before = _closure(ends, lambda node: (n for n in view.before(node) if n.name in names))
+    return after & (before | {node.name for node in ends})
 
 
 def _from_coordinates(view: View, name: str, coordinates: set[str], inputs: set[str]) -> bool:
@@ -161,11 +173,12 @@ def _from_coordinates(view: View, name: str, coordinates: set[str], inputs: set[
 def _phases(view: View) -> set[str]:
     """Return sines and cosines and what they are taken of."""
     ends = [node for node in view.graph.node if node.op_type in ("Sin", "Cos")]
+    return {node.name for node in ends} | _closure(ends, lambda node: _made_of(view, node))
 
-    def before(node: NodeProto) -> Iterable[NodeProto]:
-        return (n for n in view.before(node) if n.op_type in PLAIN or _of_coordinates(view, n))
 
-    return {node.name for node in ends} | _closure(ends, before)
+def _made_of(view: View, node: NodeProto) -> Iterable[NodeProto]:
+    """Return what makes the coordinates that ``node`` is given: plain arithmetic and products of coordinates."""
+    return (n for n in view.before(node) if n.op_type in PLAIN or _of_coordinates(view, n))
 
 
 def _of_coordinates(view: View, node: NodeProto) -> bool:

@@ -121,9 +121,19 @@ def test_coordinates_and_guards_stay_float32() -> None:
     kinds = {node.name: node.op_type for node in head.graph.node}
     exact = roles(head).exact
     assert {name for name, kind in kinds.items() if kind == "Floor"} <= exact["indices"]
+    half = View(to_half(head.model, frozenset().union(*exact.values())))
+    assert half.made_by["xy"].op_type == "Add", "a track's position is not rounded to FP16, 1/8 px, at the very end"
+    moments = next(node for node in head.graph.node if 3 in _dims(head, node))
+    assert moments.name in exact["indices"], "nor is the mean position of a heat map"
     features = View(load(EMBEDDED / "track_features.onnx"))
     guarded = roles(features).exact["constants"]
     assert {n.name for n in features.graph.node if n.op_type in ("Sqrt", "Reciprocal")} <= guarded
+
+
+def _dims(view: View, node: NodeProto) -> list[int]:
+    """The sizes of a product's constant; nothing of another node."""
+    constants = [view.constants[name] for name in node.input if name in view.constants]
+    return [*constants[0].dims] if node.op_type == "MatMul" and constants else []
 
 
 def test_islands_come_module_by_module() -> None:
