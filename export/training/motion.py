@@ -14,7 +14,7 @@ from samotion.engines.bundle import Bundle
 from samotion.export.motion import NANO, MotionNetwork
 from samotion.export.training.front import front_bundle
 from samotion.export.training.loop import run
-from samotion.export.training.motion_augment import draw, settled
+from samotion.export.training.motion_augment import WHOLE, Recipe, draw, settled
 from samotion.export.training.motion_data import TrackSample, clip_files, scene_files
 from samotion.export.weights import load, read
 from samotion.runtime.values import Float, Int
@@ -22,6 +22,7 @@ from samotion.runtime.values import Float, Int
 RATE = 2e-3
 BATCH = 3  # samples whose losses are averaged in a step
 REAL_SHARE = 0.6  # of the samples drawn, where there are real clips
+AVERAGED = 0.998  # weight of the past in the averaged weights
 WEIGHT_LIMIT = 10.0  # on positives: a clip with three moving tracks must not rule the step
 CHECK_SCENES = 40  # held-out scenes, by the seeds from CHECK_SEED on
 CHECK_SEED = 10_000_000
@@ -62,9 +63,10 @@ def _bundle(arguments: argparse.Namespace) -> Bundle:
     return Bundle.load(arguments.engines, threads=arguments.threads)
 
 
-def pick(data: Data, rng: np.random.Generator) -> TrackSample:
+def pick(data: Data, rng: np.random.Generator, recipe: Recipe) -> TrackSample:
     """Draw a sample: a real clip, each as likely as any other, or a scene."""
-    if data.clips and (not data.scenes or rng.random() < REAL_SHARE):
+    scenes = bool(data.scenes) and recipe.scenes
+    if data.clips and recipe.clips and (not scenes or rng.random() < REAL_SHARE):
         chosen = data.clips[sorted(data.clips)[int(rng.integers(len(data.clips)))]]
     else:
         chosen = data.scenes
@@ -127,7 +129,9 @@ def _figures(network: MotionNetwork, sample: TrackSample) -> tuple[float, float]
     return average_precision(score, sample.label[known]), float(iou)
 
 
-def train(network: MotionNetwork, data: Data, arguments: argparse.Namespace, name: str) -> MotionNetwork:
+def train(
+    network: MotionNetwork, data: Data, arguments: argparse.Namespace, name: str, recipe: Recipe = WHOLE
+) -> MotionNetwork:
     """Train ``network`` on ``data`` and return it with its averaged weights, which are OUT/NAME.safetensors."""
 
     def step(index: int) -> tuple[Tensor, dict[str, float]]:
@@ -135,7 +139,7 @@ def train(network: MotionNetwork, data: Data, arguments: argparse.Namespace, nam
         network.train()
         losses, scores = [], []
         for _ in range(BATCH):
-            sample = draw(pick(data, rng), NANO.semantics, rng)
+            sample = draw(pick(data, rng, recipe), NANO.semantics, rng, recipe)
             logits = logits_of(network, sample)
             losses.append(balanced_loss(logits, torch.from_numpy(sample.label)))
             known = sample.label >= 0
@@ -143,8 +147,17 @@ def train(network: MotionNetwork, data: Data, arguments: argparse.Namespace, nam
         found = [score for score in scores if not np.isnan(score)]
         return torch.stack(losses).mean(), {"ap": float(np.mean(found)) if found else 0.0}
 
-    minutes = arguments.minutes
-    run(name, network, step, steps=arguments.steps, rate=RATE, out=arguments.out, minutes=minutes, muon=True)
+    run(
+        name,
+        network,
+        step,
+        steps=arguments.steps,
+        rate=RATE,
+        out=arguments.out,
+        minutes=arguments.minutes,
+        ema=AVERAGED if recipe.averaged else 0.0,
+        muon=recipe.muon,
+    )
     load(network, read(arguments.out / f"{name}.safetensors"), name)
     return network
 

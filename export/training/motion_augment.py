@@ -3,7 +3,7 @@
 Everything is drawn from the generator given. Lengths in "pixels" are the tracker's, whose input is 256 square.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,18 +21,39 @@ SHORTEST, LONGEST = 12, 48  # frames drawn
 EMPTIED, FROZEN = 0.12, 0.06
 
 
-def draw(sample: TrackSample, semantics: int, rng: Rng) -> TrackSample:
+@dataclass(frozen=True)
+class Recipe:
+    """What training is made of; to see what a part is worth it is taken out.
+
+    clips: real clips with the networks' own tracks. scenes: exact tracks of made scenes. errors: those tracks are
+    made as wrong as a tracker's. stills: draws in which nothing moves. cameras: tracks as other cameras would have
+    seen them. muon: matrices are trained by Muon, not AdamW. averaged: weights are averaged over steps.
+    """
+
+    clips: bool = True
+    scenes: bool = True
+    errors: bool = True
+    stills: bool = True
+    cameras: bool = True
+    muon: bool = True
+    averaged: bool = True
+
+
+WHOLE = Recipe()
+
+
+def draw(sample: TrackSample, semantics: int, rng: Rng, recipe: Recipe = WHOLE) -> TrackSample:
     """Return one random view of ``sample`` for training: xy clamped to [-1, 1], ``semantics`` channels."""
     sample = _window(_thinned(sample, rng), rng)
-    if sample.exact:
+    if sample.exact and recipe.errors:
         sample = _as_tracked(sample, rng)
     sample = _mirrored(sample, rng)
-    kind = rng.random()
+    kind = rng.random() if recipe.stills else 1.0
     if kind < FROZEN:
         sample = _frozen(sample, rng)
     elif kind < FROZEN + EMPTIED and (sample.label == 0).sum() >= FEWEST // 2:
         sample = sample.tracks(sample.label == 0)
-    if rng.random() < 0.8:
+    if recipe.cameras and rng.random() < 0.8:
         sample = _moved(sample, rng)
     sample = replace(sample, depth=_estimated(sample.depth, rng, strong=sample.exact))
     sample = replace(sample, semantics=_described(sample, semantics, rng))
