@@ -16,6 +16,7 @@ from samotion.benchmarks.evaluation import predicted_ids
 from samotion.benchmarks.metrics import binary_scores
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import Labelled
+from samotion.calibration.end_to_end import Agreement, Bounds, agree, means
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import EMBEDDED, read
 from samotion.runtime.clip import read_clip
@@ -24,7 +25,7 @@ from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bytes, Result
 
 PROGRAM = "samotion.benchmarks.precision"
-POINTS, MEAN_IOU, LABELS = 0.005, 0.98, 0.99  # bounds: |ΔJ|, masks of both, motion labels of both
+BOUNDS = Bounds()  # of all clips together
 HEADER = f"{'clip':<20}{'frames':>7}" + "".join(
     f"{name:>9}" for name in ("J", "J ref.", "ΔJ", "IoU", "labels", "objects")
 )
@@ -65,38 +66,23 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def compare(clip: str, truth: Bytes, found: Result, wanted: Result) -> dict[str, Any]:
+def compare(truth: Bytes, found: Result, wanted: Result) -> dict[str, Any]:
     """Return one clip's entry of the report: both J, IoU of both's masks, agreement of both's labels."""
-    masks = [predicted_ids(result, truth) for result in (found, wanted)]
-    j, j_reference = (float(binary_scores(truth, one)[0].mean()) for one in masks)
-    a, b = (one > 0 for one in masks)
-    together, either = (a & b).sum(axis=(1, 2)), (a | b).sum(axis=(1, 2))
-    same, tracks = _labels(found, wanted)
-    return {
-        "name": clip,
-        "frames": len(truth),
-        "j": j,
-        "j_reference": j_reference,
-        "iou": float(np.where(either > 0, together / np.maximum(either, 1), 1.0).mean()),
-        "same_labels": same,
-        "tracks": tracks,
-        "objects": [len(result.masks.values) for result in (found, wanted)],
-    }
+    j, j_reference = (float(binary_scores(truth, predicted_ids(one, truth))[0].mean()) for one in (found, wanted))
+    agreement = dataclasses.replace(agree(found, wanted), j=j, j_reference=j_reference)
+    return dataclasses.asdict(agreement)
 
 
 def overall(clips: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return means (J over clips, IoU over frames, labels over tracks) and whether they are within bounds."""
-    frames, tracks = sum(c["frames"] for c in clips), sum(c["tracks"] for c in clips)
+    rows = [Agreement(**clip) for clip in clips]
+    difference, iou, labels = means(rows)
     j, reference = (float(np.mean([c[name] for c in clips])) for name in ("j", "j_reference"))
-    found = {
-        "j": j,
-        "j_reference": reference,
-        "difference": j - reference,
-        "mean_iou": sum(c["iou"] * c["frames"] for c in clips) / frames,
-        "labels": sum(c["same_labels"] for c in clips) / max(1, tracks),
+    return {
+        **{"j": j, "j_reference": reference, "difference": difference, "mean_iou": iou, "labels": labels},
+        "bounds": dataclasses.asdict(BOUNDS),
+        "within": BOUNDS.hold(rows),
     }
-    within = abs(found["difference"]) <= POINTS and found["mean_iou"] >= MEAN_IOU and found["labels"] >= LABELS
-    return {**found, "bounds": {"difference": POINTS, "mean_iou": MEAN_IOU, "labels": LABELS}, "within": within}
 
 
 def _benchmark(args: argparse.Namespace) -> int:
@@ -137,29 +123,12 @@ def _clip(clip: Labelled, bundle: Bundle, against: Bundle, settings: Settings) -
     """Run both bundles over one clip."""
     read_once = dataclasses.replace(read_clip(clip.frames, settings), name=clip.name)
     found, wanted = (segment(read_once, one, settings) for one in (bundle, against))
-    return compare(clip.name, clip.scored().labels, found, wanted)
-
-
-def _labels(found: Result, wanted: Result) -> tuple[int, int]:
-    """Return of how many tracks both have the same label, and how many tracks either has."""
-    moving, still = zip(*(_by_query(result) for result in (found, wanted)), strict=True)
-    every = moving[0] | moving[1] | still[0] | still[1]
-    return len(every) - len(moving[0] ^ moving[1]), len(every)
-
-
-def _by_query(result: Result) -> tuple[set[bytes], set[bytes]]:
-    """Return the queries of the tracks that move and of those that do not: two runs know a track by its query."""
-    tracks = result.tracks
-    frames = tracks.query_frame
-    xy = tracks.xy[np.arange(len(frames)), frames]
-    keys = [np.append(point, frame).tobytes() for point, frame in zip(xy, frames, strict=True)]
-    moving = {key for key, moves in zip(keys, result.labels.dynamic, strict=True) if moves}
-    return moving, set(keys) - moving
+    return compare(clip.scored().labels, found, wanted)
 
 
 def table_row(clip: dict[str, Any]) -> str:
     """Return one clip's line of the table."""
-    labels = clip["same_labels"] / max(1, clip["tracks"])
+    labels = clip["same"] / max(1, clip["tracks"])
     return (
         f"{clip['name']:<20}{clip['frames']:>7}{clip['j']:>9.4f}{clip['j_reference']:>9.4f}"
         f"{clip['j'] - clip['j_reference']:>+9.4f}{clip['iou']:>9.4f}{labels:>9.4f}"

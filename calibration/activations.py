@@ -124,9 +124,15 @@ def folder_clips(data: Path, most: int, settings: Settings | None = None, frames
 
     data: a folder of <clip>/frames, or DAVIS's JPEGImages/480p/<clip>. Raises InputError where there are none.
     """
-    folders = clip_folders(data)
+    return [
+        named(read_clip(folder, settings), folder).part(slice(frames)) for folder in spread(clip_folders(data), most)
+    ]
+
+
+def spread(folders: Sequence[Path], most: int) -> list[Path]:
+    """Return up to ``most`` of ``folders``, spread evenly over them."""
     places = np.linspace(0, len(folders) - 1, min(most, len(folders))).round().astype(int)
-    return [_named(read_clip(folders[place], settings), folders[place]).part(slice(frames)) for place in places]
+    return [folders[place] for place in places]
 
 
 def clip_folders(data: Path) -> Sequence[Path]:
@@ -141,7 +147,7 @@ def clip_folders(data: Path) -> Sequence[Path]:
     return sorted(found)
 
 
-def _named(clip: Clip, folder: Path) -> Clip:
+def named(clip: Clip, folder: Path) -> Clip:
     """Return the clip under its folder's name."""
     return dataclasses.replace(clip, name=folder.parent.name if folder.name == "frames" else folder.name)
 

@@ -21,6 +21,7 @@ from samotion.export.precision_gate import COLUMNS, COSINE, HEADROOM, LARGEST_ER
 from samotion.export.precision_samples import gather
 from samotion.export.precision_search import Search, Trial
 from samotion.export.precision_tracking import GRAPHS, MEAN_IOU, follow
+from samotion.export.precision_whole import BOUNDS, Whole, mend, samples
 from samotion.export.staged import staged
 
 Tell = Callable[[str], None]
@@ -49,9 +50,11 @@ def convert(
 ) -> tuple[Manifest, dict[str, Any]]:
     """Write ``bundle`` (float32) to ``out`` in float16 with float32 islands; return its manifest and the report.
 
-    Each graph's islands are searched for until its answers hold on inputs that did not choose them, then SAM2's until
-    its masks hold over 100 propagated frames. data: a folder of clips (not of those that anything is scored on) for
-    more inputs. Raises BundleError, InputError, OutputError, and EngineError for a graph that FP16 does not suit.
+    Each graph's islands are searched for until its answers hold on inputs that did not choose them, then those of the
+    graphs that change most end to end until the pipeline's answers hold, then SAM2's until its masks hold over 100
+    propagated frames. A graph of which nothing is left in float16 stays float32. data: a folder of clips (not of
+    those that anything is scored on) for more inputs. Raises BundleError, InputError, OutputError, and EngineError
+    for a graph that FP16 does not suit.
     """
     manifest = read(bundle)
     for name, entry in manifest.graphs.items():
@@ -69,6 +72,8 @@ def convert(
             )
             trials[name] = searches[name].satisfied()
             tell(_line(name, trials[name]))
+        whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), threads)
+        rounds = mend(whole, searches, trials, tell)
         tracking = _followed(bundle, manifest, searches, trials, Path(scratch), tell, threads)
         graphs = {name: _written(trial, manifest.graphs[name], partial) for name, trial in trials.items()}
         changed = dataclasses.replace(manifest, graphs=graphs, plans={})
@@ -79,6 +84,7 @@ def convert(
         "bundle": {"name": changed.name, "digest": changed.digest, "of": manifest.digest},
         "bounds": {"cosine": COSINE, "largest": LARGEST_ERROR, "headroom": HEADROOM, "mean_iou": MEAN_IOU},
         "sources": inputs.sources,
+        "end_to_end": {"bounds": dataclasses.asdict(BOUNDS), "rounds": rounds},
         "tracking": tracking,
         "tensor_columns": COLUMNS,
         "graphs": {
@@ -134,7 +140,8 @@ def _written(trial: Trial, entry: GraphEntry, folder: Path) -> GraphEntry:
     """Write the chosen graph under the name it had and return its entry."""
     path = folder / entry.file
     save_model(trial.half, path, LARGEST_INSIDE)
-    return dataclasses.replace(entry_of(path), precision="float16", parity=entry.parity, precision_map=trial.record())
+    precision = "float16" if trial.is_half else "float32"
+    return dataclasses.replace(entry_of(path), precision=precision, parity=entry.parity, precision_map=trial.record())
 
 
 def _line(name: str, trial: Trial) -> str:

@@ -12,7 +12,7 @@ from samotion.calibration.activations import Inputs
 from samotion.calibration.ranges import Deviation
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import GraphEntry
-from samotion.export.half import to_half
+from samotion.export.half import HALF, to_half
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import FLOATS, View
 from samotion.export.precision_gate import Graph, Tensor, holds, study
@@ -20,7 +20,12 @@ from samotion.export.precision_roles import Roles, roles
 from samotion.export.precision_ties import judge, ties
 
 STEPS = ("attention", "normalisation", "whole")
+NOTHING = 1e-9  # an error below this is none
+RELIEF = 0.25  # of a graph's error, at most, is left by the islands that it gets for what it does end to end
 NEAR = 0.5  # modules whose error is at least so much of the largest get their next island in the same round
+
+Islands = Mapping[str, Mapping[str, frozenset[str]]]  # reason → module → nodes
+Deviations = Mapping[str, Deviation]
 
 
 @dataclass(frozen=True)
@@ -30,10 +35,10 @@ class Trial:
     differing: rows (points, objects) in which FP16 chose otherwise (see samotion.export.precision_ties).
     """
 
-    islands: Mapping[str, Mapping[str, frozenset[str]]]
+    islands: Islands
     half: ModelProto
-    outputs: Mapping[str, Deviation]
-    held: Mapping[str, Deviation]
+    outputs: Deviations
+    held: Deviations
     tensors: Mapping[str, Tensor]
     differing: int = 0
 
@@ -63,6 +68,12 @@ class Trial:
                 "ties": self.differing,
             },
         }
+
+    @property
+    def is_half(self) -> bool:
+        """Whether anything of the graph is float16."""
+        view = View(self.half)
+        return any(view.types.get(name) == HALF for node in self.half.graph.node for name in node.output)
 
     @property
     def worst(self) -> float:
@@ -107,17 +118,22 @@ class Search:
                 return trial
             self.further(trial)
 
-    def trial(self, chosen: Mapping[str, Mapping[str, frozenset[str]]]) -> Trial:
+    def trial(self, chosen: Islands) -> Trial:
         """Return a choice of islands with what it does to the answers."""
-        names = {name for modules in chosen.values() for nodes in modules.values() for name in nodes}
-        half = to_half(self._model, names)
-        graph = Graph(rounded(half), self._inputs, self._folder / f"{self.name}.trial.onnx", self._threads)
+        half, graph = self._made(chosen)
         got = graph.answers(self._ties.names(self._names), [*self._samples, *self._held])
         first = len(self._samples)
         outputs, some = judge(self._ties, self._names, self._wanted[:first], got[:first])
         held, others = judge(self._ties, self._names, self._wanted[first:], got[first:])
         tensors = study(self._reference, graph, half, self._samples[:1])
         return Trial(chosen, half, outputs, held, tensors, some + others)
+
+    def _made(self, chosen: Islands) -> tuple[ModelProto, Graph]:
+        """Return the graph with these islands, and how a CPU runs it."""
+        half = to_half(
+            self._model, {name for modules in chosen.values() for nodes in modules.values() for name in nodes}
+        )
+        return half, Graph(rounded(half), self._inputs, self._folder / f"{self.name}.trial.onnx", self._threads)
 
     def further(self, trial: Trial) -> None:
         """Give the modules that add most error their next island; raises EngineError where all are FP32."""
@@ -129,6 +145,30 @@ class Search:
         for name in waiting:
             if grown[name] >= NEAR * most:
                 self._level[name] = self._next(name)
+
+    def relieved(self, trial: Trial) -> Trial:
+        """Return a choice with at most RELIEF of ``trial``'s error: island after island where it takes off most.
+
+        All of the graph is FP32 where nothing less does.
+        """
+        aim = RELIEF * self._error(trial.islands)
+        error = self._error(islands(self._roles, self._level))
+        while error > aim and (further := self._further_levels()):
+            errors = {name: self._error(islands(self._roles, level)) for name, level in further.items()}
+            best = min(errors, key=lambda name: errors[name])
+            self._level, error = further[best], errors[best]
+        return self.satisfied()
+
+    def _further_levels(self) -> dict[str, dict[str, int]]:
+        """Return by module that is not all FP32 the levels of all modules with its next island."""
+        waiting = [name for name in self._roles.order if self._level[name] < len(STEPS)]
+        return {name: {**self._level, name: self._next(name)} for name in waiting}
+
+    def _error(self, chosen: Islands) -> float:
+        """Return the error of a choice: the geometric mean over outputs of ‖difference‖ / ‖reference‖."""
+        got = self._made(chosen)[1].answers(self._ties.names(self._names), self._samples)
+        outputs, _ = judge(self._ties, self._names, self._wanted[: len(got)], got)
+        return float(np.exp(np.mean([np.log(max(outputs[name].norm, NOTHING)) for name in self._names])))
 
     def _next(self, module: str) -> int:
         """Return a module's next level that makes anything FP32 that was not."""

@@ -1,0 +1,102 @@
+"""What FP16 changes end to end: the pipeline in both precisions, and whose rounding changes most of it."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from onnx import ModelProto
+
+from samotion.calibration.end_to_end import Agreement, Bounds, Sample, agree, folder_samples, made_samples
+from samotion.engines.bundle import Bundle
+from samotion.engines.manifest import GraphEntry, Manifest
+from samotion.export.half_rounded import rounded
+from samotion.export.half_view import save
+from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
+from samotion.export.precision_samples import CLIPS as CLIPS_OF_THE_GATE
+from samotion.export.precision_search import Search, Trial
+from samotion.runtime.pipeline import segment
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Result
+
+CLIPS, SCENES = 4, 2
+# Of every clip by itself: a mean over few clips would hide the one whose objects are taken for others.
+BOUNDS = Bounds()
+
+
+def samples(data: Path | None, manifest: Manifest) -> list[Sample]:
+    """Return made scenes, and clips of ``data``, if given, other than those of the graphs' own gate."""
+    settings = Settings().override(manifest.settings)
+    clips = folder_samples(data, CLIPS, settings, besides=2 * CLIPS_OF_THE_GATE) if data else []
+    return [*made_samples(SCENES), *clips]
+
+
+class Whole:
+    """The pipeline on ``clips`` with some of a float32 bundle's graphs in float16. folder: for those graphs."""
+
+    def __init__(
+        self, bundle: Path, manifest: Manifest, clips: Sequence[Sample], folder: Path, threads: int = 0
+    ) -> None:
+        self._folder, self._threads = folder, threads
+        self._manifest = dataclasses.replace(manifest, plans={})
+        self._entries = {name: _at(bundle, entry) for name, entry in manifest.graphs.items()}
+        self._clips = clips
+        self._wanted = self._answers({}, clips)
+        self._alone: dict[tuple[int, str, int], float] = {}
+
+    def compare(self, half: Mapping[str, ModelProto], which: Sequence[int] | None = None) -> list[Agreement]:
+        """Return how the answers with the graphs ``half`` agree with float32's, for all clips or those numbered."""
+        numbers = range(len(self._clips)) if which is None else which
+        found = self._answers(half, [self._clips[number] for number in numbers])
+        return [
+            agree(answer, self._wanted[number], self._clips[number].truth)
+            for number, answer in zip(numbers, found, strict=True)
+        ]
+
+    def alone(self, half: Mapping[str, ModelProto], number: int) -> dict[str, float]:
+        """Return the IoU with float32's masks of one clip with each of the graphs ``half`` in float16 by itself."""
+        for name, model in half.items():
+            key = (number, name, id(model))
+            if key not in self._alone:
+                self._alone[key] = self.compare({name: model}, [number])[0].iou
+        return {name: self._alone[number, name, id(model)] for name, model in half.items()}
+
+    def _answers(self, half: Mapping[str, ModelProto], clips: Sequence[Sample]) -> list[Result]:
+        """Run the pipeline."""
+        made = {name: self._written(name, model) for name, model in half.items()}
+        manifest = dataclasses.replace(self._manifest, graphs={**self._entries, **made})
+        with Bundle(self._folder, manifest, "cpu", self._threads) as bundle:
+            return [segment(sample.clip, bundle) for sample in clips]
+
+    def _written(self, name: str, model: ModelProto) -> GraphEntry:
+        """Write a float16 graph as a CPU must run it and return its entry."""
+        path = self._folder / f"{name}.whole.onnx"
+        save(rounded(model), path, LARGEST_INSIDE)
+        return entry_of(path)
+
+
+def mend(
+    whole: Whole, searches: Mapping[str, Search], trials: dict[str, Trial], tell: Callable[[str], None]
+) -> list[dict[str, Any]]:
+    """Give the graph that changes most of the clip that is farthest off more islands, until all clips are within
+    the bounds; return the rounds for the report. ``trials`` is brought up to date.
+    """
+    rounds: list[dict[str, Any]] = []
+    while True:
+        half = {name: trial.half for name, trial in trials.items() if trial.is_half}
+        rows = whole.compare(half)
+        rounds.append({"clips": [dataclasses.asdict(row) for row in rows]})
+        least = min(range(len(rows)), key=lambda number: (BOUNDS.hold([rows[number]]), rows[number].iou))
+        tell(f"end to end: {sum(BOUNDS.hold([row]) for row in rows)} of {len(rows)} clips within the bounds")
+        if BOUNDS.hold([rows[least]]):
+            return rounds
+        alone = whole.alone(half, least)
+        name = min(alone, key=lambda graph: (alone[graph], -trials[graph].worst))
+        rounds[-1] |= {"worst": rows[least].name, "alone": alone, "more_islands": name}
+        trials[name] = searches[name].relieved(trials[name])
+        tell(f"{rows[least].name}: IoU {rows[least].iou:.4f}, {name} alone {alone[name]:.4f}: more islands there")
+
+
+def _at(bundle: Path, entry: GraphEntry) -> GraphEntry:
+    """Return a graph's entry with its whole path, so that it can stand in another folder's manifest."""
+    return dataclasses.replace(entry, file=str((bundle / entry.file).resolve()))
