@@ -45,6 +45,8 @@ def ranges(manifest: Manifest, graph: str) -> dict[str, Range]:
     if graph == "motion":  # all tracks of a window at once
         most = int(manifest.settings.get("max_tracks", 5000))
         found["N"] = (1, most, max(most, 5000))
+        least, window, longest = FIXED["T"]
+        found["T"] = (least, int(manifest.settings.get("motion_frames", window)), longest)
     if graph == "depth":
         side, multiple = manifest.depth.size, manifest.depth.multiple
         least, most = _up(side / ASPECT - multiple, multiple), _up(side * ASPECT, multiple)

@@ -173,6 +173,7 @@ NANO = Preset(
     masks=masks_input(SAM2_NANO),
     settings={
         "max_tracks": 700,
+        "motion_frames": 48,  # what it learnt from (export/training/motion_augment.py, LONGEST)
         "dynamic_above": 0.6,
         "complete_within": 0.15,
         "prompt_step": 1,

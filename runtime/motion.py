@@ -26,20 +26,33 @@ def label(
     settings: Settings,
     progress: Progress,
 ) -> MotionLabels:
-    """Return each track's probability of moving by itself and the tracks chosen as dynamic."""
+    """Return each track's probability of moving by itself and the tracks chosen as dynamic.
+
+    Where the settings limit the frames that the network sees at once, a longer clip is seen as several interleaved
+    ones, and a track's probability is their mean, each weighted by the frames in which it shows the track.
+    """
     if not len(tracks.xy):
         return MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
-    with progress.stage("motion", 1) as stage:
-        probability = bundle.engine("motion")(
-            xy=normalised_xy(tracks.xy, clip.size),
-            visible=tracks.visible,
-            visibility=tracks.visibility,
-            confidence=tracks.confidence,
-            disparity=disparity.values,
-            semantics=features.values,
-        )["probability"]
-        stage.advance()
-    return MotionLabels(probability, choose(probability, len(clip.frames), settings))
+    frames = len(clip.frames)
+    pace = 1 if settings.motion_frames is None else -(-frames // settings.motion_frames)
+    xy, engine = normalised_xy(tracks.xy, clip.size), bundle.engine("motion")
+    total, weight = np.zeros(len(xy)), np.zeros(len(xy))
+    with progress.stage("motion", pace) as stage:
+        for first in range(pace):
+            part = slice(first, None, pace)
+            seen = tracks.visible[:, part].sum(axis=1)
+            total += seen * engine(
+                xy=xy[:, part],
+                visible=tracks.visible[:, part],
+                visibility=tracks.visibility[:, part],
+                confidence=tracks.confidence[:, part],
+                disparity=disparity.values[part],
+                semantics=features.values,
+            )["probability"].astype(np.float64)
+            weight += seen
+            stage.advance()
+    probability = (total / weight).astype(np.float32)
+    return MotionLabels(probability, choose(probability, frames, settings))
 
 
 def normalised_xy(xy: Float, frame: tuple[int, int]) -> Float:

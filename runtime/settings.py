@@ -17,6 +17,8 @@ class Settings:
     are shrunk to this longest side, in pixels. max_frames: longer clips are strided down to at most this many
     frames (None: all). window: a longer clip is worked on in windows of so many frames (None or 0, published: whole,
     in memory that grows with the clip). overlap: frames that two windows share, by which objects are known again.
+    motion_frames: most frames that the motion network sees at once; it sees a longer clip as several interleaved ones
+    (None, published: whole), for a network that learnt from shorter clips than it is given.
     dynamic_above: probability above which a track is dynamic (None, published: a ladder of thresholds, made for
     thousands of tracks). complete_within: dynamic tracks that stage 1 left out join the object they move beside
     within this part of the frame's diagonal (None, published: they are lost).
@@ -37,6 +39,7 @@ class Settings:
     max_frames: int | None = None
     window: int | None = 120
     overlap: int = 8
+    motion_frames: int | None = None
     dynamic_above: float | None = None
     complete_within: float | None = None
     prompt_step: int = 16
@@ -61,8 +64,10 @@ class Settings:
         for name in positive:
             if getattr(self, name) < 1:
                 raise SettingsError(f"{name} is {getattr(self, name)}, expected at least 1")
-        if self.max_frames is not None and self.max_frames < 1:
-            raise SettingsError(f"max_frames is {self.max_frames}, expected at least 1")
+        for name in ("max_frames", "motion_frames"):
+            limit = getattr(self, name)
+            if limit is not None and limit < 1:
+                raise SettingsError(f"{name} is {limit}, expected at least 1")
         # With fewer, windows would mostly do again what the one before did, and three could share a frame.
         if self.window and self.window < 2 * self.overlap:
             raise SettingsError(

@@ -28,6 +28,7 @@ def test_profiles_hold_what_the_runtime_sends() -> None:
     assert ranges(manifest, "mask_encoder")["B"][1] == ranges(manifest, "track_features")["T"][1] == FRAMES_A_BATCH
     assert ranges(manifest, "track_head")["N"][1] == settings.point_chunk
     assert ranges(manifest, "motion")["T"][1] == settings.window
+    assert ranges(read(EMBEDDED), "motion")["T"][1] == Settings().override(read(EMBEDDED).settings).motion_frames
     assert ranges(manifest, "motion")["N"][2] >= settings.max_tracks
     assert ranges(manifest, "motion")["N"][1] == 700
     assert Settings.published().max_frames in range(1, FIXED["T"][2] + 1)
