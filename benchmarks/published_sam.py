@@ -5,11 +5,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.between import fill_holes
 from samotion.runtime.memory import Memory, MemoryBank, look_up
 from samotion.runtime.preprocess import normalised
 from samotion.runtime.refining import enlarger
 from samotion.runtime.resizing import kernels
-from samotion.runtime.sam import PADDING, Answer, fill_holes
+from samotion.runtime.sam import PADDING, Answer
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 

@@ -93,6 +93,13 @@ class TensorRT:
             return f"built on {plan.platform}, here is {machine.platform}"
         return self._wrong_gpu(plan, machine)
 
+    def context(self, trt: Any, engine: Any) -> Any:
+        """Return what runs ``engine`` in memory of ours, None where it cannot be had.
+
+        Sized by the shapes that come, ours is less than the backend's own, which is for the largest allowed.
+        """
+        return engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+
     def verdict(self, plan: Path) -> str | None:  # noqa: ARG002
         """Return what the backend itself says against ``plan``; TensorRT cannot be asked without loading it."""
         return None
@@ -147,6 +154,14 @@ class TensorRTRTX(TensorRT):
         if plan.platform.split("-")[-1] != machine.platform.split("-")[-1]:
             return f"built on {plan.platform}, here is {machine.platform}"
         return self._wrong_gpu(plan, machine)
+
+    def context(self, trt: Any, engine: Any) -> Any:
+        """Return what runs ``engine`` in memory of ours, as a CUDA graph from the third run of a shape on."""
+        config = engine.create_runtime_config()
+        config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        if hasattr(trt, "CudaGraphStrategy"):  # from 1.3 on
+            config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+        return engine.create_execution_context(config)
 
     def verdict(self, plan: Path) -> str | None:
         """Return what RTX reads in the plan's own header against it."""

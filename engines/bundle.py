@@ -89,6 +89,24 @@ class Bundle:
         return self._lanes.spread(work, parts)
 
     @property
+    def device(self) -> Device | None:
+        """The GPU that the engines run on, None for the CPU; raises EngineError where it cannot be had."""
+        with self._loading:
+            return self._gpu()
+
+    @property
+    def most_objects(self) -> int | None:
+        """How many objects the engines take at once, None where any number."""
+        plans = self.manifest.plans.get(self.provider, {})
+        most = [
+            shapes[2][spec.shape.index("K")]
+            for name, plan in plans.items()
+            for spec in self.manifest.graphs[name].inputs
+            if "K" in spec.shape and (shapes := plan.profile[spec.name])
+        ]
+        return min(most, default=None)
+
+    @property
     def lanes(self) -> int:
         """How many parts ``spread`` works on at the same time."""
         return self._lanes.count
@@ -101,12 +119,17 @@ class Bundle:
 
     def _load(self, graph: str, threads: int) -> Engine:
         """Return a new engine."""
-        entry = self.manifest.graphs[graph]
-        if self.provider not in BACKENDS:
-            return OnnxEngine(self.folder / entry.file, entry.inputs, entry.outputs, self.provider, threads)
-        self._device = self._device or Device()
+        entry, device = self.manifest.graphs[graph], self._gpu()
+        if device is None or self.provider not in BACKENDS:
+            file = self.folder / entry.file
+            return OnnxEngine(file, entry.inputs, entry.outputs, self.provider, threads, device)
         plan = self.manifest.plans[self.provider][graph]
-        return TensorRtEngine(self.folder / plan.file, plan, entry.inputs, entry.outputs, self._device)
+        return TensorRtEngine(self.folder / plan.file, plan, entry.inputs, entry.outputs, device)
+
+    def _gpu(self) -> Device | None:
+        if self._device is None and self.provider != "cpu":
+            self._device = Device()
+        return self._device
 
     def close(self) -> None:
         """Free every engine and end the lanes."""

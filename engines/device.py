@@ -1,8 +1,8 @@
 """GPU memory through pycuda: the primary context, buffers that grow and stay, and arrays that never leave the GPU."""
 
 import contextlib
-import weakref
-from collections import defaultdict
+import math
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +13,8 @@ from samotion.engines.engine import Array
 from samotion.engines.errors import EngineError
 
 GRAIN = 256  # bytes; what TensorRT wants its memory aligned to, and CUDA allocates by
+# Copies of one size that may be on their way, one more waits for the first; fewer where they are large.
+IN_FLIGHT, IN_FLIGHT_BYTES = 32, 2**20
 
 
 class Device:
@@ -79,20 +81,57 @@ class Buffer:
 
 
 class Pool:
-    """GPU memory for arrays that are kept: what one array gives back the next of its size gets."""
+    """GPU memory for the arrays that one stream fills: what a forgotten one gives back the next of its size gets."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._free: defaultdict[int, list[Any]] = defaultdict(list)
+
+    def array(self, line: "Line", dtype: Any, shape: tuple[int, ...]) -> "DeviceArray":
+        """Return an array for what ``line`` is about to write."""
+        size = coarse(math.prod(shape) * np.dtype(dtype).itemsize)
+        free = self._free[size]
+        memory = free.pop() if free else self._device.cuda.mem_alloc(size)
+        return DeviceArray(self._device, line, dtype, shape, _Lease(memory, free), int(memory))
+
+
+class _Lease:
+    """An allocation in use: it goes back when the last array over it is forgotten."""
+
+    def __init__(self, memory: Any, free: list[Any]) -> None:
+        self._memory, self._free = memory, free
+
+    def __del__(self) -> None:
+        self._free.append(self._memory)
+
+
+class Uploads:
+    """Host arrays on their way to the GPU, by way of pinned memory: for each size a few blocks, used in turns."""
 
     def __init__(self, device: Device) -> None:
         self._cuda = device.cuda
-        self._free: defaultdict[int, list[Any]] = defaultdict(list)
+        self._blocks: dict[int, deque[tuple[NDArray[np.uint8], Any]]] = {}
 
-    def take(self, size: int) -> Any:
-        """Return an allocation of at least ``size`` bytes."""
-        free = self._free[rounded(size)]
-        return free.pop() if free else self._cuda.mem_alloc(rounded(size))
+    def send(self, host: Array, address: int, line: "Line") -> None:
+        """Copy ``host``, C order, to ``address``, behind all that is on ``line``; it may change at once."""
+        if not host.nbytes:
+            return
+        blocks = self._of(coarse(host.nbytes))
+        pinned, copied = blocks[0]
+        copied.synchronize()
+        part = pinned[: host.nbytes]
+        part[:] = host.reshape(-1).view(np.uint8)
+        self._cuda.memcpy_htod_async(address, part, line.stream)
+        copied.record(line.stream)
+        blocks.rotate(-1)
 
-    def give(self, size: int, memory: Any) -> None:
-        """Take an allocation back."""
-        self._free[rounded(size)].append(memory)
+    def _of(self, size: int) -> deque[tuple[NDArray[np.uint8], Any]]:
+        """Return the blocks of one size, each with the event that says when its last copy is over."""
+        if size not in self._blocks:
+            count = max(1, min(IN_FLIGHT, IN_FLIGHT_BYTES // size))
+            whole = self._cuda.pagelocked_empty(count * size, np.uint8)
+            self._blocks[size] = deque((part, self._cuda.Event()) for part in np.split(whole, count))
+        return self._blocks[size]
 
 
 class Line:
@@ -113,18 +152,43 @@ class Line:
 
 class DeviceArray:
     """An array on the GPU, in C order: any engine takes it for a host array, and so does all that knows the CUDA
-    array interface. Its memory goes back to its pool when it is forgotten.
+    array interface.
 
-    line: the stream that fills it; engines wait for it by themselves.
+    line: the stream that fills it; engines and kernels wait for it by themselves. memory: kept as long as the array
+    and its parts.
     """
 
-    def __init__(self, device: Device, pool: Pool, line: Line, dtype: str, shape: tuple[int, ...]) -> None:
-        self.dtype, self.shape, self.line = np.dtype(dtype), shape, line
-        self.nbytes = int(np.prod(shape, dtype=np.int64)) * self.dtype.itemsize
-        memory = pool.take(self.nbytes)
-        self.address = int(memory)
-        self._device = device
-        weakref.finalize(self, pool.give, self.nbytes, memory).atexit = False
+    def __init__(
+        self, device: Device, line: Line, dtype: Any, shape: tuple[int, ...], memory: object, address: int
+    ) -> None:
+        self.dtype, self.shape, self.line, self.address = np.dtype(dtype), shape, line, address
+        self.nbytes = math.prod(shape) * self.dtype.itemsize
+        self._device, self._memory = device, memory
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: int | slice) -> "DeviceArray":
+        """Return a part along the first axis, without a copy: one row, or those of a slice without a step."""
+        inner = self.shape[1:]
+        row = math.prod(inner) * self.dtype.itemsize
+        if isinstance(rows, slice):
+            first, last, step = rows.indices(len(self))
+            if step != 1:
+                raise IndexError(f"rows {rows} of an array on the GPU: expected a slice without a step")
+            return self._over((max(0, last - first), *inner), first * row)
+        if not 0 <= rows < len(self):
+            raise IndexError(f"row {rows} of an array on the GPU with {len(self)}")
+        return self._over(inner, rows * row)
+
+    def reshape(self, *shape: int) -> "DeviceArray":
+        """Return the same numbers in another shape, without a copy."""
+        if math.prod(shape) != math.prod(self.shape):
+            raise ValueError(f"an array {self.shape} on the GPU does not become {shape}")
+        return self._over(shape, 0)
+
+    def _over(self, shape: tuple[int, ...], offset: int) -> "DeviceArray":
+        return DeviceArray(self._device, self.line, self.dtype, shape, self._memory, self.address + offset)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -137,18 +201,20 @@ class DeviceArray:
             "stream": int(self.line.stream.handle) or 1,
         }
 
-    def wait(self) -> None:
-        """Return when the array is filled."""
-        with self._device.active():
-            self.line.done.synchronize()
-
     def numpy(self) -> Array:
-        """Return a copy on the host."""
+        """Return a copy on the host, without waiting for anything but this array."""
         host = np.empty(self.shape, self.dtype)
-        with self._device.active():
-            self.line.stream.synchronize()
-            self._device.cuda.memcpy_dtoh(host, self.address)
+        if host.nbytes:
+            with self._device.active():
+                self._device.cuda.memcpy_dtoh_async(host, self.address, self.line.stream)
+                self.line.stream.synchronize()
         return host
+
+
+def coarse(size: int) -> int:
+    """Return ``size`` rounded up to one of eight steps between powers of two, so that nearby sizes share memory."""
+    step = max(GRAIN, 1 << max(0, size.bit_length() - 4))
+    return max(GRAIN, -(-size // step) * step)
 
 
 def rounded(size: int) -> int:

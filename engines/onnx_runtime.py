@@ -11,11 +11,13 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from samotion.engines.backends import BACKENDS
-from samotion.engines.binding import BoundArray, run_bound
+from samotion.engines.binding import run_bound
+from samotion.engines.device import Device, DeviceArray, Line
 from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import BundleError, EngineError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
+PLACE = "cuda"  # ONNX Runtime's name of the GPU's memory
 
 
 def require(provider: str) -> str:
@@ -38,8 +40,8 @@ class OnnxEngine:
     """One ONNX graph on ONNX Runtime.
 
     path: the graph. inputs, outputs: its tensors, from the manifest. provider: "cpu" or "cuda". threads: of
-    one operator; 0 takes every core. Raises EngineError if the provider is not there or does not start, and
-    BundleError if the file is no graph.
+    one operator; 0 takes every core. device: the GPU, for "cuda". Raises EngineError if the provider is not there or
+    does not start, and BundleError if the file is no graph.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class OnnxEngine:
         outputs: tuple[TensorSpec, ...],
         provider: str = "cpu",
         threads: int = 0,
+        device: Device | None = None,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -57,8 +60,13 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
+        self._device, self._line, settings = device, None, {}
+        if device is not None:
+            with device.active():
+                self._line = Line(device)
+            settings = {"user_compute_stream": str(int(self._line.stream.handle))}
         try:
-            session: Any = onnxruntime.InferenceSession(path, options, providers=[wanted])
+            session: Any = onnxruntime.InferenceSession(path, options, providers=[(wanted, settings)])
         except Exception as error:  # ONNX Runtime raises a family of C++ exceptions without a public root
             raise BundleError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
         # A missing CUDA library makes ONNX Runtime go on with the CPU and only log it.
@@ -68,25 +76,27 @@ class OnnxEngine:
                 "install them or use --provider cpu"
             )
         self._session: Any = session
-        self._device = "cuda" if provider == "cuda" else "cpu"
 
     def __call__(self, **inputs: Array | OnDevice) -> Mapping[str, NDArray[np.float32]]:
         """Run once; raises EngineError where an input does not fit its spec or the run fails."""
         feed = self._feed(inputs)
         names = [spec.name for spec in self.outputs]
+        if any(is_on_device(array) for array in feed.values()):
+            bound = self._bound(feed)
+            return {name: array.numpy().astype(np.float32, copy=False) for name, array in bound.items()}
         with self._failing_clearly():
-            if any(is_on_device(array) for array in feed.values()):
-                bound = run_bound(self._session, feed, self.outputs, self._device)
-                return {name: array.numpy().astype(np.float32, copy=False) for name, array in bound.items()}
             return dict(zip(names, self._session.run(names, feed), strict=True))
 
-    def on_device(self, **inputs: Array | OnDevice) -> dict[str, BoundArray]:
+    def on_device(self, **inputs: Array | OnDevice) -> dict[str, DeviceArray]:
         """Run once as a call does, and leave the answers on the GPU; raises EngineError on the CPU."""
-        if self._device != "cuda":
+        return self._bound(self._feed(inputs))
+
+    def _bound(self, feed: Mapping[str, Array | OnDevice]) -> dict[str, DeviceArray]:
+        """Run once by IO binding."""
+        if self._device is None or self._line is None:
             raise EngineError(f"engine {self._name} runs on the CPU: nothing stays on a GPU; use --provider cuda")
-        feed = self._feed(inputs)
-        with self._failing_clearly():
-            return run_bound(self._session, feed, self.outputs, self._device)
+        with self._failing_clearly(), self._device.active():
+            return run_bound(self._session, feed, self.outputs, PLACE, self._device, self._line)
 
     def _feed(self, inputs: Mapping[str, Any]) -> dict[str, Array | OnDevice]:
         """Return the inputs, each fit for its spec."""
@@ -96,7 +106,7 @@ class OnnxEngine:
         for spec in self.inputs:
             given = inputs.get(spec.name)
             if is_on_device(given):
-                if self._device != "cuda":
+                if self._device is None:
                     raise EngineError(f"engine {self._name} runs on the CPU, and its input {spec.name} is on a GPU")
                 feed[spec.name] = fitted_there(self._name, spec, given)
             else:

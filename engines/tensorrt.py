@@ -44,7 +44,8 @@ class TensorRtEngine:
         self._plan = plan
         self._device = device
         self._lock = Lock()
-        trt: Any = BACKENDS[plan.backend].load()
+        backend = BACKENDS[plan.backend]
+        trt: Any = backend.load()
         self._log = logger(trt)
         mend = rebuild(path.parent, plan.backend)
         with self._failing_clearly(), device.active():
@@ -55,9 +56,7 @@ class TensorRtEngine:
                 raise EngineError(
                     f"{path}: {plan.backend} does not load it ({first_reason(self._log.errors)}); {mend}"
                 )
-            # Our own memory: sized by the shapes that come, where the backend's would be by the largest allowed.
-            by_us = trt.ExecutionContextAllocationStrategy.USER_MANAGED
-            self._context: Any = self._engine.create_execution_context(by_us)
+            self._context: Any = backend.context(trt, self._engine)
             if self._context is None:
                 raise EngineError(f"{path}: cannot be run ({first_reason(self._log.errors)}); free GPU memory")
             for spec in (*inputs, *outputs):
@@ -93,8 +92,7 @@ class TensorRtEngine:
         with self._turn():
             shapes = self._prepare(inputs)
             answers = {
-                spec.name: DeviceArray(self._device, self._pool, self._line, spec.dtype, shapes[spec.name])
-                for spec in self.outputs
+                spec.name: self._pool.array(self._line, spec.dtype, shapes[spec.name]) for spec in self.outputs
             }
             for name, answer in answers.items():
                 self._context.set_tensor_address(name, answer.address)
@@ -155,14 +153,15 @@ class TensorRtEngine:
         shapes = {name: array.shape for name, array in host.items()}
         shapes |= {name: tuple(array.__cuda_array_interface__["shape"]) for name, array in there.items()}
         self._check_lengths(shapes)
-        self._uploaded.synchronize()  # the run before may still read its pinned memory
         if self._strangers:
             self._line.done.synchronize()  # whose memory may go as soon as we let go of them
         self._strangers = [array for array in there.values() if not isinstance(array, DeviceArray)]
-        for spec in self.inputs:
-            if spec.name in host:
-                self._upload(spec, host[spec.name])
-        self._uploaded.record(self._line.stream)
+        if host:
+            self._uploaded.synchronize()  # a run before may still read its pinned memory
+            for spec in self.inputs:
+                if spec.name in host:
+                    self._upload(spec, host[spec.name])
+            self._uploaded.record(self._line.stream)
         for name, array in there.items():
             self._context.set_tensor_address(name, int(array.__cuda_array_interface__["data"][0]))
         if self._strangers:

@@ -12,7 +12,7 @@ from samotion.runtime.masks import segment_objects
 from samotion.runtime.memory import Memory, MemoryBank
 from samotion.runtime.progress import Progress
 from samotion.runtime.prompts import background_points, densest, spread
-from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
+from samotion.runtime.sam import Answer, MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Bytes, Float, Prompt, Tracks
 
@@ -100,18 +100,19 @@ def follow(
 
 def _by_memory(known: list[Known], network: MaskNetwork, shared: int, progress: Progress) -> Bool:
     """Return masks (C, T, H, W), from frame ``shared`` on, of objects of which no point shows."""
-    masks = np.zeros((len(known), network.frames, *network.size), np.bool_)
+    canvas = network.canvas(len(known))
     banks = [_bank(item, shared) for item in known]
     reach = max(network.limits.memory_frames, network.limits.pointers)
     with progress.stage("carrying", len(known) * (network.frames - shared)) as stage:
         for frame in range(shared, network.frames):
             answer = network.track(frame, banks, reverse=False)
-            for k, memory in enumerate(network.remember(frame, answer, clicked=False)):
-                masks[k, frame] = network.at_frame_size(frame, fill_holes(answer.mask[k]))
+            memories = network.remember(frame, answer, clicked=False)
+            for k, (mask, memory) in enumerate(zip(network.arrays.filled(answer.mask), memories, strict=True)):
+                canvas.draw(k, frame, mask)
                 banks[k].tracked[frame] = memory
                 banks[k].forget(frame, reach, frame)
             stage.advance(len(known))
-    return masks
+    return canvas.masks()
 
 
 def _bank(item: Known, shared: int) -> MemoryBank:

@@ -4,31 +4,41 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import SemanticsInput
-from samotion.runtime.preprocess import normalised
+from samotion.runtime.arrays import Arrays
+from samotion.runtime.on_host import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.resizing import OURS, Kernels
-from samotion.runtime.values import Clip, Features, Float, Int, Tracks
+from samotion.runtime.values import Clip, Features, Tracks
 
 
-def describe(clip: Clip, tracks: Tracks, bundle: Bundle, progress: Progress, kernels: Kernels = OURS) -> Features:
+def describe(
+    clip: Clip,
+    tracks: Tracks,
+    bundle: Bundle,
+    progress: Progress,
+    kernels: Kernels = OURS,
+    arrays: Arrays = HOST,
+) -> Features:
     """Return one feature a track: the cell of its query frame's grid that its query point falls into."""
     height, width = network_size(clip.size, bundle.manifest.semantics)
     engine = bundle.lane("semantics")
-    asked = np.unique(tracks.query_frame)
-    values: Float | None = None
+    asked = np.unique(arrays.down(tracks.query_frame))
+    values = arrays.empty("semantics", (len(tracks.xy), channels(bundle)))
 
-    def cells(frame: int) -> tuple[Int, Float]:
-        image = normalised(kernels.semantics(clip.frames[frame : frame + 1], height, width))
-        own = np.flatnonzero(tracks.query_frame == frame)
-        return own, _cells(engine(image=image)["keys"][0], tracks.xy[own, frame], clip.size)
+    def fill(frame: int) -> None:
+        image = arrays.images(clip, slice(frame, frame + 1), "semantics", (height, width), kernels)
+        arrays.sample(arrays.run(engine, image=image)["keys"][0], tracks, frame, clip.size, values)
 
     with progress.stage("features", len(asked)) as stage:
-        for own, found in bundle.spread(cells, asked.tolist()):
-            if values is None:
-                values = np.empty((len(tracks.xy), found.shape[-1]), np.float32)
-            values[own] = found
+        for _ in bundle.spread(fill, asked.tolist()):
             stage.advance()
-    return Features(np.zeros((0, 1), np.float32) if values is None else values)
+    return Features(values)
+
+
+def channels(bundle: Bundle) -> int:
+    """Return how many numbers a feature has."""
+    (keys,) = bundle.manifest.graphs["semantics"].outputs
+    return int(keys.shape[-1])
 
 
 def network_size(frame: tuple[int, int], wanted: SemanticsInput) -> tuple[int, int]:
@@ -36,12 +46,3 @@ def network_size(frame: tuple[int, int], wanted: SemanticsInput) -> tuple[int, i
     factor = 1.0 if wanted.longest_side is None else min(1.0, wanted.longest_side / max(frame))
     height, width = (-(-round(side * factor) // wanted.multiple) * wanted.multiple for side in frame)
     return height, width
-
-
-def _cells(grid: Float, xy: Float, frame: tuple[int, int]) -> Float:
-    """Return the grid's (h, w, C) features at points (N, 2) in pixels of the frame: (N, C)."""
-    rows, columns = grid.shape[:2]
-    y = np.clip((xy[:, 1] * (rows / frame[0])).astype(int), 0, rows - 1)
-    x = np.clip((xy[:, 0] * (columns / frame[1])).astype(int), 0, columns - 1)
-    cells: Float = grid[y, x]
-    return cells

@@ -1,14 +1,15 @@
 """Stage 2: prompt SAM2 with each object's tracks and carry the masks through the clip, all objects together."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from samotion.runtime.arrays import Canvas
 from samotion.runtime.memory import Memory, MemoryBank, Unread
 from samotion.runtime.preprocess import batches
 from samotion.runtime.progress import Progress, Stage
 from samotion.runtime.prompts import corrective_points, promptable, prompts_for
-from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
+from samotion.runtime.sam import Answer, MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Float, ObjectMasks, Prompt, TrackGroup, Tracks
 
@@ -18,12 +19,12 @@ PROMPTS_A_BATCH = 8
 
 @dataclass
 class _Object:
-    """One object on its way: its tracks, its prompts by frame, its masks (T, H, W) and its memory."""
+    """One object on its way: its number, its tracks, its prompts by frame and its memory."""
 
+    number: int
     points: Float
     shown: Bool
     prompts: dict[int, Prompt]
-    masks: Bool
     bank: MemoryBank = field(default_factory=MemoryBank)
 
     @property
@@ -44,17 +45,17 @@ def segment_objects(
 
     static: tracks that do not move by themselves, for background clicks where the settings ask for them.
     """
-    masks = np.zeros((len(groups), network.frames, *network.size), np.bool_)
-    objects = [_object(group, dynamic, static, settings, own) for group, own in zip(groups, masks, strict=True)]
+    canvas = network.canvas(len(groups))
+    objects = [_object(number, group, dynamic, static, settings) for number, group in enumerate(groups)]
     with progress.stage("masks", len(objects) * network.frames) as stage:
         if objects:
-            _click(objects, network, settings, stage)
-            _propagate(objects, network, stage)
-    return ObjectMasks(masks)
+            _click(objects, network, canvas, settings, stage)
+            _propagate(objects, network, canvas, stage)
+        return ObjectMasks(canvas.masks())
 
 
-def _object(group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settings, masks: Bool) -> _Object:
-    """Return the object of one group with its prompts; ``masks`` (T, H, W) will be filled."""
+def _object(number: int, group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settings) -> _Object:
+    """Return the object of one group with its prompts."""
     prompts = prompts_for(
         group,
         dynamic.xy,
@@ -67,22 +68,23 @@ def _object(group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settin
         settings.click_confidence,
     )
     shown = promptable(dynamic.visible, dynamic.confidence, settings.click_confidence)[group.tracks]
-    return _Object(dynamic.xy[group.tracks], shown, {prompt.frame: prompt for prompt in prompts}, masks)
+    return _Object(number, dynamic.xy[group.tracks], shown, {prompt.frame: prompt for prompt in prompts})
 
 
-def _click(objects: list[_Object], network: MaskNetwork, settings: Settings, stage: Stage) -> None:
+def _click(objects: list[_Object], network: MaskNetwork, canvas: Canvas, settings: Settings, stage: Stage) -> None:
     """Answer every prompt, correct the answers that miss the object's points, and remember them."""
     asked = [(item, frame) for item in objects for frame in item.prompts]
     asked.sort(key=lambda pair: pair[1])  # so that neighbours share a frame's features
 
     def answered(part: slice) -> list[tuple[_Object, int, Memory]]:
         pairs = asked[part]
-        answer = _filled(network.clicks([item.prompts[frame] for item, frame in pairs]))
+        answer = _filled(network.clicks([item.prompts[frame] for item, frame in pairs]), network)
+        own = [answer.of(slice(k, k + 1)) for k in range(len(pairs))]
         if settings.clicks == 1:  # several clicks have spoken for the whole object already
-            _correct(answer, pairs, network)
-        for k, (item, frame) in enumerate(pairs):
-            item.masks[frame] = network.at_frame_size(frame, answer.mask[k])
-        return [(item, frame, _unread(network, frame, answer, k)) for k, (item, frame) in enumerate(pairs)]
+            _correct(own, pairs, network)
+        for (item, frame), one in zip(pairs, own, strict=True):
+            canvas.draw(item.number, frame, one.mask[0])
+        return [(item, frame, _unread(network, frame, one)) for (item, frame), one in zip(pairs, own, strict=True)]
 
     a_lane = max(1, -(-len(asked) // network.lanes))
     for done in network.spread(answered, batches(len(asked), min(PROMPTS_A_BATCH, a_lane))):
@@ -91,49 +93,44 @@ def _click(objects: list[_Object], network: MaskNetwork, settings: Settings, sta
         stage.advance(len(done))
 
 
-def _unread(network: MaskNetwork, frame: int, answer: Answer, k: int) -> Memory:
-    """Return the memory of answer ``k``, to be encoded when it is read."""
-    own = answer.of(slice(k, k + 1))
+def _unread(network: MaskNetwork, frame: int, own: Answer) -> Memory:
+    """Return the memory of one object's answer, to be encoded when it is read."""
     return Unread(lambda: network.remember(frame, own, clicked=True)[0].spatial, own.pointer[0])
 
 
-def _correct(answer: Answer, pairs: list[tuple[_Object, int]], network: MaskNetwork) -> None:
-    """Ask again, and replace in ``answer``, where an object's mask misses too many of its points."""
+def _correct(own: list[Answer], pairs: list[tuple[_Object, int]], network: MaskNetwork) -> None:
+    """Ask again, and replace in ``own``, one answer a pair, where an object's mask misses too many of its points."""
     again: dict[int, Prompt] = {}
     for k, (item, frame) in enumerate(pairs):
         points = item.points[item.shown[:, frame], frame]
-        further = corrective_points(points, network.at_frame_size(frame, answer.mask[k]))
+        further = corrective_points(points, network.at_frame_size(frame, own[k].mask[0]))
         if further is not None:
             again[k] = Prompt(frame, further, np.ones(len(further), np.bool_))
     if not again:
         return
     # As SAM2 refines: the clicks so far replaced by the new ones, on top of the first answer's logits.
-    chosen = list(again)
-    second = _filled(network.clicks(list(again.values()), previous=answer.mask[chosen]))
-    for kept, new in zip(_fields(answer), _fields(second), strict=True):
-        kept[chosen] = new
+    first = network.arrays.joined([own[k].mask for k in again])
+    second = _filled(network.clicks(list(again.values()), previous=first), network)
+    for row, k in enumerate(again):
+        own[k] = second.of(slice(row, row + 1))
 
 
-def _filled(answer: Answer) -> Answer:
+def _filled(answer: Answer, network: MaskNetwork) -> Answer:
     """Return ``answer`` with the small holes of its masks filled."""
-    filled = np.stack([fill_holes(mask) for mask in answer.mask])
-    return Answer(filled, answer.iou.copy(), answer.object_score.copy(), answer.pointer.copy())
+    return replace(answer, mask=network.arrays.filled(answer.mask))
 
 
-def _fields(answer: Answer) -> tuple[Float, Float, Float, Float]:
-    """Return the arrays of an answer."""
-    return answer.mask, answer.iou, answer.object_score, answer.pointer
-
-
-def _propagate(objects: list[_Object], network: MaskNetwork, stage: Stage) -> None:
+def _propagate(objects: list[_Object], network: MaskNetwork, canvas: Canvas, stage: Stage) -> None:
     """Track every object forward from its first prompt, then backward from there."""
     for frame in range(network.frames):
-        _track([item for item in objects if item.first < frame], frame, False, network, stage)
+        _track([item for item in objects if item.first < frame], frame, False, network, canvas, stage)
     for frame in reversed(range(max(item.first for item in objects))):
-        _track([item for item in objects if item.first > frame], frame, True, network, stage)
+        _track([item for item in objects if item.first > frame], frame, True, network, canvas, stage)
 
 
-def _track(objects: list[_Object], frame: int, reverse: bool, network: MaskNetwork, stage: Stage) -> None:
+def _track(
+    objects: list[_Object], frame: int, reverse: bool, network: MaskNetwork, canvas: Canvas, stage: Stage
+) -> None:
     """Find those of ``objects`` that were not clicked on ``frame`` there, from their memories."""
     waiting = [item for item in objects if frame not in item.prompts]
     banks = [item.bank for item in waiting]
@@ -142,8 +139,8 @@ def _track(objects: list[_Object], frame: int, reverse: bool, network: MaskNetwo
     def tracked(part: slice) -> None:
         answer = network.track(frame, banks[part], reverse, in_lanes)
         memories = network.remember(frame, answer, clicked=False)
-        for item, mask, memory in zip(waiting[part], answer.mask, memories, strict=True):
-            item.masks[frame] = network.at_frame_size(frame, fill_holes(mask))
+        for item, mask, memory in zip(waiting[part], network.arrays.filled(answer.mask), memories, strict=True):
+            canvas.draw(item.number, frame, mask)
             item.bank.tracked[frame] = memory
 
     for _ in (network.spread if in_lanes else map)(tracked, shares):

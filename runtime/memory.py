@@ -7,6 +7,8 @@ from functools import cached_property
 import numpy as np
 
 from samotion.engines.manifest import MasksInput
+from samotion.runtime.arrays import Arrays, Held
+from samotion.runtime.on_host import HOST
 from samotion.runtime.values import Float, Int
 
 EMPTY_SLOT = -1
@@ -17,8 +19,8 @@ EMPTY_POINTER = np.float32(-1e4)
 class Memory:
     """One frame of one object: spatial memory (m, h, w), pointer (d,)."""
 
-    spatial: Float
-    pointer: Float
+    spatial: Held
+    pointer: Held
 
 
 class Unread(Memory):
@@ -27,14 +29,14 @@ class Unread(Memory):
     encode: returns the spatial memory (m, h, w).
     """
 
-    def __init__(self, encode: Callable[[], Float], pointer: Float) -> None:
+    def __init__(self, encode: Callable[[], Held], pointer: Held) -> None:
         # Past the frozen dataclass's own way in, which would ask for the spatial memory now.
         self.__dict__.update(_encode=encode, pointer=pointer)
 
     @cached_property
-    def spatial(self) -> Float:
+    def spatial(self) -> Held:
         """Return the spatial memory, and forget what it is made of."""
-        encode: Callable[[], Float] = self.__dict__.pop("_encode")
+        encode: Callable[[], Held] = self.__dict__.pop("_encode")
         return encode()
 
 
@@ -108,28 +110,42 @@ class Lookup:
     (K, P) with EMPTY_POINTER where unused.
     """
 
-    memory: Float
+    memory: Held
     time: Int
-    pointers: Float
+    pointers: Held
     pointer_time: Float
 
 
-def look_up(banks: list[MemoryBank], frame: int, frames: int, reverse: bool, limits: MasksInput) -> Lookup:
-    """Return what the objects of ``banks`` attend to on ``frame`` of a clip of ``frames``."""
+def look_up(
+    banks: list[MemoryBank],
+    frame: int,
+    frames: int,
+    reverse: bool,
+    limits: MasksInput,
+    arrays: Arrays = HOST,
+    clicked: int | None = None,
+) -> Lookup:
+    """Return what the objects of ``banks`` attend to on ``frame`` of a clip of ``frames``.
+
+    clicked: how many clicked frames there is room for, so that lengths stay from frame to frame; None: as many slots
+    and pointers as the fullest of ``banks`` needs just now.
+    """
     spatial = [bank.spatial_slots(frame, reverse, limits) for bank in banks]
     pointers = [bank.pointer_slots(frame, frames, reverse, limits) for bank in banks]
-    some = spatial[0][0][1]
     slots, width = max(map(len, spatial)), max(1, *map(len, pointers))
-    lookup = Lookup(
-        memory=np.zeros((len(banks), slots, *some.spatial.shape), np.float32),
-        time=np.full((len(banks), slots), EMPTY_SLOT, np.int64),
-        pointers=np.zeros((len(banks), width, *some.pointer.shape), np.float32),
-        pointer_time=np.full((len(banks), width), EMPTY_POINTER, np.float32),
+    if clicked is not None:
+        slots, width = clicked + limits.memory_frames - 1, clicked + limits.pointers - 1
+    time = np.full((len(banks), slots), EMPTY_SLOT, np.int64)
+    pointer_time = np.full((len(banks), width), EMPTY_POINTER, np.float32)
+    for k, (own, own_pointers) in enumerate(zip(spatial, pointers, strict=True)):
+        time[k, : len(own)] = [back for back, _ in own]
+        pointer_time[k, : len(own_pointers)] = [distance for distance, _ in own_pointers]
+    memories = [[memory.spatial for _, memory in own] for own in spatial]
+    return Lookup(
+        memory=arrays.padded(memories, (slots, *memories[0][0].shape)),
+        time=time,
+        pointers=arrays.padded(
+            [[memory.pointer for _, memory in own] for own in pointers], (width, *spatial[0][0][1].pointer.shape)
+        ),
+        pointer_time=pointer_time,
     )
-    for k, own in enumerate(spatial):
-        for slot, (time, memory) in enumerate(own):
-            lookup.memory[k, slot], lookup.time[k, slot] = memory.spatial, time
-    for k, own_pointers in enumerate(pointers):
-        for slot, (distance, memory) in enumerate(own_pointers):
-            lookup.pointers[k, slot], lookup.pointer_time[k, slot] = memory.pointer, distance
-    return lookup

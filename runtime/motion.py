@@ -3,6 +3,8 @@
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.arrays import Arrays
+from samotion.runtime.on_host import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Clip, Disparity, Features, Float, MotionLabels, Tracks
@@ -25,8 +27,11 @@ def label(
     bundle: Bundle,
     settings: Settings,
     progress: Progress,
+    arrays: Arrays = HOST,
 ) -> MotionLabels:
     """Return each track's probability of moving by itself and the tracks chosen as dynamic.
+
+    tracks, disparity, features: where ``arrays`` has them; what comes back is on the host.
 
     Where the settings limit the frames that the network sees at once, a longer clip is seen as several interleaved
     ones, and a track's probability is their mean, each weighted by the frames in which it shows the track.
@@ -35,32 +40,26 @@ def label(
         return MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
     frames = len(clip.frames)
     pace = 1 if settings.motion_frames is None else -(-frames // settings.motion_frames)
-    xy, engine = normalised_xy(tracks.xy, clip.size), bundle.engine("motion")
+    xy, engine = arrays.normalised_xy(tracks.xy, clip.size), bundle.engine("motion")
+    visible, maps = arrays.down(tracks.visible), disparity.values.reshape(1, *disparity.values.shape)
     total, weight = np.zeros(len(xy)), np.zeros(len(xy))
     with progress.stage("motion", pace) as stage:
         for first in range(pace):
-            part = slice(first, None, pace)
-            seen = tracks.visible[:, part].sum(axis=1)
-            total += seen * engine(
-                xy=xy[:, part],
-                visible=tracks.visible[:, part],
-                visibility=tracks.visibility[:, part],
-                confidence=tracks.confidence[:, part],
-                disparity=disparity.values[part],
+            answer = arrays.run(
+                engine,
+                xy=arrays.every(xy, first, pace),
+                visible=arrays.every(tracks.visible, first, pace),
+                visibility=arrays.every(tracks.visibility, first, pace),
+                confidence=arrays.every(tracks.confidence, first, pace),
+                disparity=arrays.every(maps, first, pace)[0],
                 semantics=features.values,
-            )["probability"].astype(np.float64)
+            )
+            seen = visible[:, first::pace].sum(axis=1)
+            total += seen * arrays.down(answer["probability"]).astype(np.float64)
             weight += seen
             stage.advance()
     probability = (total / weight).astype(np.float32)
     return MotionLabels(probability, choose(probability, frames, settings))
-
-
-def normalised_xy(xy: Float, frame: tuple[int, int]) -> Float:
-    """Return pixel coordinates (…, 2) as the motion network was trained: 2·xy/(W, H) − 1, kept in [−1, 1]."""
-    height, width = frame
-    scaled = xy * np.array([2 / width, 2 / height], np.float32) - np.float32(1)
-    clipped: Float = np.clip(scaled, -1, 1).astype(np.float32)
-    return clipped
 
 
 def choose(probability: Float, frames: int, settings: Settings) -> Bool:

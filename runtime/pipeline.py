@@ -8,6 +8,7 @@ from samotion.engines.bundle import Bundle
 from samotion.runtime.carrying import MOST_WINDOWS, Known, follow, remember
 from samotion.runtime.joining import joined
 from samotion.runtime.linking import UNKNOWN, Identified, identified, link
+from samotion.runtime.on_gpu import arrays_for
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam import MaskNetwork
 from samotion.runtime.settings import Settings
@@ -52,6 +53,7 @@ class _Follower:
         self._bundle = bundle
         self._settings = settings
         self._progress = progress
+        self._arrays = arrays_for(bundle)
         self._seen: Identified | None = None
         self._network: MaskNetwork | None = None
         self._last = 0
@@ -60,7 +62,7 @@ class _Follower:
         """Return what ``window`` adds."""
         clip, shared = window.clip, window.shared
         with self._progress.window(window.start, window.start + len(clip.frames)) as progress:
-            stages = Stages(clip, self._bundle, self._settings, progress)
+            stages = Stages(clip, self._bundle, self._settings, progress, self._arrays)
             known = self._known(stages)
             tracks, labels = stages.motion()
             found = np.zeros((0, len(clip.frames), *clip.size), np.bool_)

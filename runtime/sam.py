@@ -4,20 +4,18 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-import cv2
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.arrays import Arrays, Canvas, Held
 from samotion.runtime.memory import Memory, MemoryBank, look_up
-from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, normalised
+from samotion.runtime.on_host import HOST
+from samotion.runtime.preprocess import FRAMES_A_BATCH, batches
 from samotion.runtime.progress import Progress
-from samotion.runtime.refining import enlarger
 from samotion.runtime.resizing import Kernels, kernels
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
-HOLE_PIXELS = 8  # background islands up to this size in the low-resolution mask are filled (SAM2)
-FILLED = np.float32(0.1)
 PADDING = -1
 # Bytes that the attention scores of the objects tracked at once may take; one object is tracked whatever it takes.
 SCORES_BYTES = 2**30
@@ -33,40 +31,61 @@ class Answer:
     mask: (K, h, w) logits at the network's low resolution. iou, object_score: (K,). pointer: (K, d).
     """
 
-    mask: Float
-    iou: Float
-    object_score: Float
-    pointer: Float
+    mask: Held
+    iou: Held
+    object_score: Held
+    pointer: Held
 
     def of(self, chosen: slice) -> "Answer":
         """Return the answer for some of the objects."""
         return Answer(self.mask[chosen], self.iou[chosen], self.object_score[chosen], self.pointer[chosen])
 
+    @classmethod
+    def joined(cls, parts: list["Answer"], arrays: Arrays) -> "Answer":
+        """Return one answer for the objects of all ``parts``."""
+        if len(parts) == 1:
+            return parts[0]
+        fields = ("mask", "iou", "object_score", "pointer")
+        return cls(*(arrays.joined([getattr(part, field) for part in parts]) for field in fields))
+
 
 class MaskNetwork:
-    """SAM2's engines with the features of every frame of one clip; its methods may run on several threads."""
+    """SAM2's engines with the features of every frame of one clip; its methods may run on several threads.
 
-    def __init__(self, clip: Clip, bundle: Bundle, progress: Progress, settings: Settings | None = None) -> None:
+    More objects than the engines take at once (``Bundle.most_objects``) go through them in groups.
+    """
+
+    def __init__(
+        self,
+        clip: Clip,
+        bundle: Bundle,
+        progress: Progress,
+        settings: Settings | None = None,
+        arrays: Arrays = HOST,
+    ) -> None:
         settings = settings or Settings()
+        self.arrays = arrays
         self.limits = bundle.manifest.masks
         self.frames = len(clip.frames)
         self.size = clip.size
         self.lanes = bundle.lanes
         self._bundle = bundle
-        self._enlarge = enlarger(clip, settings.follow_edges)
+        self._most = bundle.most_objects
+        self._clicked_frames = 1
+        self._easel = arrays.easel(clip, settings.follow_edges)
         self._decoder = bundle.lane("mask_decoder")
         self._memory_encoder = bundle.lane("memory_encoder")
         self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress, kernels(settings))
 
     def _encode(
         self, clip: Clip, bundle: Bundle, progress: Progress, resize: Kernels
-    ) -> tuple[list[Float], list[Float], list[Float]]:
+    ) -> tuple[list[Held], list[Held], list[Held]]:
         """Return the three feature maps of every frame, each (1, c, h, w)."""
         engine, side = bundle.lane("mask_encoder"), self.limits.size
-        maps: dict[str, list[Float]] = {"high_0": [], "high_1": [], "features": []}
+        maps: dict[str, list[Held]] = {"high_0": [], "high_1": [], "features": []}
 
-        def encoded(part: slice) -> dict[str, Float]:
-            return dict(engine(image=normalised(resize.masks(clip.frames[part], side, side))))
+        def encoded(part: slice) -> dict[str, Held]:
+            return dict(self.arrays.run(engine, image=self.arrays.images(clip, part, "masks", (side, side), resize)))
 
         with progress.stage("encoder", self.frames) as stage:
             for answer in bundle.spread(encoded, batches(self.frames, FRAMES_A_BATCH)):
@@ -93,75 +112,117 @@ class MaskNetwork:
         most = min(SCORES_BYTES // (each * lanes), -(-len(banks) // lanes))
         return list(batches(len(banks), max(1, most))), lanes > 1
 
-    def click(self, frame: int, prompts: list[Prompt], previous: Float | None = None) -> Answer:
+    def click(self, frame: int, prompts: list[Prompt], previous: Held | None = None) -> Answer:
         """Return the masks that K prompts on ``frame`` ask for, without memory (see ``clicks``)."""
-        return self._clicked([frame], prompts, previous)
 
-    def clicks(self, prompts: list[Prompt], previous: Float | None = None) -> Answer:
+        def clicked(part: slice) -> Answer:
+            return self._clicked([frame], prompts[part], None if previous is None else previous[part])
+
+        return self._in_groups(clicked, len(prompts))
+
+    def clicks(self, prompts: list[Prompt], previous: Held | None = None) -> Answer:
         """Return the masks that K prompts, each on its own frame, ask for, without memory.
 
         previous: (K, h, w) logits of the answers that these prompts correct.
         """
-        return self._clicked([prompt.frame for prompt in prompts], prompts, previous)
+
+        def clicked(part: slice) -> Answer:
+            frames = [prompt.frame for prompt in prompts[part]]
+            return self._clicked(frames, prompts[part], None if previous is None else previous[part])
+
+        return self._in_groups(clicked, len(prompts))
 
     def track(self, frame: int, banks: list[MemoryBank], reverse: bool, in_lane: bool = False) -> Answer:
         """Return the masks of K objects on ``frame`` from what ``banks`` remember of them.
 
         in_lane: ``spread`` calls this for others at the same time.
         """
-        found = look_up(banks, frame, self.frames, reverse, self.limits)
         attention = (self._bundle.lane if in_lane else self._bundle.engine)("memory_attention")
-        features = attention(
-            features=self._features[frame],
-            memory=found.memory,
-            memory_time=found.time,
-            pointers=found.pointers,
-            pointer_time=found.pointer_time,
-            pointer_horizon=np.asarray(max(1, min(self.frames, self.limits.pointers) - 1), np.float32),
-        )["conditioned"]
-        points = np.zeros((len(banks), 1, 2), np.float32)
-        labels = np.full((len(banks), 1), PADDING, np.int64)
-        return self._decode([frame], features, points, labels, memoryless=False)
+        clicked = self._room(banks)
+        horizon = np.asarray(max(1, min(self.frames, self.limits.pointers) - 1), np.float32)
+
+        def tracked(part: slice) -> Answer:
+            own = banks[part]
+            found = look_up(own, frame, self.frames, reverse, self.limits, self.arrays, clicked)
+            features = self.arrays.run(
+                attention,
+                features=self._features[frame],
+                memory=found.memory,
+                memory_time=found.time,
+                pointers=found.pointers,
+                pointer_time=found.pointer_time,
+                pointer_horizon=horizon,
+            )["conditioned"]
+            points = np.zeros((len(own), 1, 2), np.float32)
+            labels = np.full((len(own), 1), PADDING, np.int64)
+            return self._decode([frame], features, points, labels, memoryless=False)
+
+        return self._in_groups(tracked, len(banks))
 
     def remember(self, frame: int, answer: Answer, clicked: bool) -> list[Memory]:
         """Return what to remember of K objects that were just segmented on ``frame``."""
-        count = len(answer.mask)
-        spatial = self._memory_encoder(
-            features=self._features[frame],
-            mask=answer.mask,
-            clicked=np.full(count, clicked),
-            object_score=answer.object_score,
-        )["memory"]
-        return [Memory(spatial[k], answer.pointer[k]) for k in range(count)]
+        memories = []
+        for part in self._groups(len(answer.mask)):
+            own = answer.of(part)
+            spatial = self.arrays.run(
+                self._memory_encoder,
+                features=self._features[frame],
+                mask=own.mask,
+                clicked=np.full(len(own.mask), clicked),
+                object_score=own.object_score,
+            )["memory"]
+            memories += [Memory(spatial[k], own.pointer[k]) for k in range(len(own.mask))]
+        return memories
 
-    def at_frame_size(self, frame: int, mask: Float) -> Bool:
+    def at_frame_size(self, frame: int, mask: Held) -> Bool:
         """Return a low-resolution mask (h, w) of logits on ``frame`` as a mask of the clip's frames (H, W)."""
-        return self._enlarge(frame, mask)
+        return self._easel.mask(frame, mask)
 
-    def _clicked(self, frames: list[int], prompts: list[Prompt], previous: Float | None) -> Answer:
+    def canvas(self, objects: int) -> Canvas:
+        """Return what the masks of so many objects are drawn on, frame by frame."""
+        return self._easel.canvas(objects)
+
+    def _groups(self, objects: int) -> list[slice]:
+        """Return the slices of ``objects`` that engines take at once."""
+        return list(batches(objects, self._most or max(1, objects)))
+
+    def _in_groups(self, work: Callable[[slice], Answer], objects: int) -> Answer:
+        """Return the answer for all ``objects`` of work that answers for some."""
+        return Answer.joined([work(part) for part in self._groups(objects)], self.arrays)
+
+    def _room(self, banks: list[MemoryBank]) -> int | None:
+        """Return for how many clicked frames to leave room in what is looked up, None for no more than needed."""
+        if not self.arrays.steady:
+            return None
+        most = max(len(bank.clicked) for bank in banks)
+        self._clicked_frames = max(self._clicked_frames, min(most, self.limits.max_clicked or most))
+        return self._clicked_frames
+
+    def _clicked(self, frames: list[int], prompts: list[Prompt], previous: Held | None) -> Answer:
         """Return the masks that prompts on ``frames``, one for each or one for all, ask for."""
         points, labels = self._points(prompts)
-        return self._decode(frames, _maps(self._features, frames), points, labels, previous)
+        return self._decode(frames, self._maps(self._features, frames), points, labels, previous)
 
     def _decode(
         self,
         frames: list[int],
-        features: Float,
+        features: Held,
         points: Float,
         labels: Int,
-        previous: Float | None = None,
+        previous: Held | None = None,
         memoryless: bool = True,
     ) -> Answer:
         """Run the mask decoder for K objects on ``frames``; previous: (K, h, w) mask prompts."""
         count, side = len(points), self.limits.size // 4
-        asked = np.zeros((count, side, side), np.float32) if previous is None else previous
-        answer = self._decoder(
+        asked = self.arrays.zeros((count, side, side)) if previous is None else previous
+        answer = self.arrays.run(
+            self._decoder,
             features=features,
-            high_0=_maps(self._high_0, frames),
-            high_1=_maps(self._high_1, frames),
+            high_0=self._maps(self._high_0, frames),
+            high_1=self._maps(self._high_1, frames),
             points=points,
             labels=labels,
-            mask_prompt=asked[:, None],
+            mask_prompt=asked.reshape(count, 1, side, side),
             has_mask_prompt=np.full(count, previous is not None),
             memoryless=np.full(count, memoryless),
         )
@@ -179,17 +240,8 @@ class MaskNetwork:
             labels[k, : len(prompt.xy)] = prompt.positive
         return points, labels
 
-
-def _maps(maps: list[Float], frames: list[int]) -> Float:
-    """Return the maps (F, c, h, w) of ``frames``; one frame for all stays one."""
-    if len(set(frames)) == 1:
-        return maps[frames[0]]
-    return np.concatenate([maps[frame] for frame in frames])
-
-
-def fill_holes(mask: Float) -> Float:
-    """Return a mask (h, w) of logits in which background islands of at most 8 pixels are foreground."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats((mask <= 0).astype(np.uint8), connectivity=8)
-    small = np.zeros(count, np.bool_)
-    small[1:] = stats[1:, cv2.CC_STAT_AREA] <= HOLE_PIXELS
-    return np.where(small[labels], FILLED, mask).astype(np.float32) if small.any() else mask
+    def _maps(self, maps: list[Held], frames: list[int]) -> Held:
+        """Return the maps (F, c, h, w) of ``frames``; one frame for all stays one."""
+        if len(set(frames)) == 1:
+            return maps[frames[0]]
+        return self.arrays.joined([maps[frame] for frame in frames])

@@ -8,49 +8,62 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.arrays import Arrays
 from samotion.runtime.depth import estimate
 from samotion.runtime.features import describe
 from samotion.runtime.grouping import completed, group_tracks
 from samotion.runtime.masks import segment_objects
 from samotion.runtime.merging import merge_objects
 from samotion.runtime.motion import STILL, label
+from samotion.runtime.on_host import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.prompts import background_points, promptable
 from samotion.runtime.resizing import kernels
-from samotion.runtime.sam import MaskNetwork, fill_holes
+from samotion.runtime.sam import MaskNetwork
 from samotion.runtime.settings import Settings
-from samotion.runtime.tracks import track
+from samotion.runtime.tracks import follow, sample_queries
 from samotion.runtime.values import Bool, Clip, Float, MotionLabels, ObjectMasks, Prompt, TrackGroup, Tracks
 
 
 @dataclass(frozen=True)
 class Stages:
-    """The stages on one clip, with their engines and constants. seconds: wall time by stage, so far."""
+    """The stages on one clip, with their engines and constants.
+
+    arrays: where arrays are between engines. seconds: wall time by stage, so far; on a GPU, where stages go on while
+    later ones begin, that of whoever waits.
+    """
 
     clip: Clip
     bundle: Bundle
     settings: Settings
     progress: Progress
+    arrays: Arrays = HOST
     seconds: dict[str, float] = field(default_factory=dict)
 
     def motion(self) -> tuple[Tracks, MotionLabels]:
         """Return the clip's tracks and which of them move by themselves; raises EngineError."""
-        clip, bundle, progress = self.clip, self.bundle, self.progress
+        clip, bundle, progress, arrays = self.clip, self.bundle, self.progress, self.arrays
         if len(clip.frames) < 2:  # a single frame shows no motion
             return _no_tracks(len(clip.frames)), _NO_LABELS
+        resize = kernels(self.settings)
         with self.timed("tracks"):
-            tracks = track(clip, bundle, self.settings, progress)
+            queries = sample_queries(clip, self.settings)
+            followed = follow(clip, queries, bundle, self.settings, progress, arrays)
         with self.timed("depth"):
-            disparity = estimate(clip, bundle, progress, kernels(self.settings))
+            disparity = estimate(clip, bundle, progress, resize, arrays)
+        # How many tracks are left is the first that a GPU is waited for, with depth on its way.
+        with self.timed("tracks"):
+            held = arrays.filtered(*followed, queries[:, 0])
         with self.timed("features"):
-            features = describe(clip, tracks, bundle, progress, kernels(self.settings))
+            features = describe(clip, held, bundle, progress, resize, arrays)
         with self.timed("motion"):
-            return tracks, label(clip, tracks, disparity, features, bundle, self.settings, progress)
+            labels = label(clip, held, disparity, features, bundle, self.settings, progress, arrays)
+        return arrays.down_tracks(held), labels
 
     def network(self) -> MaskNetwork:
         """Return SAM2 with every frame encoded."""
         with self.timed("encoder"):
-            return MaskNetwork(self.clip, self.bundle, self.progress, self.settings)
+            return MaskNetwork(self.clip, self.bundle, self.progress, self.settings, self.arrays)
 
     def objects(self, tracks: Tracks, labels: MotionLabels, network: MaskNetwork) -> ObjectMasks:
         """Return the masks of the objects that the dynamic tracks belong to."""
@@ -82,7 +95,7 @@ def find_groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: 
         around = background_points(still, click[None], settings.background_clicks)
         xy = np.concatenate([click[None], around]).astype(np.float32)
         answer = network.click(frame, [Prompt(frame, xy, np.arange(len(xy)) < 1)])
-        return network.at_frame_size(frame, fill_holes(answer.mask[0]))
+        return network.at_frame_size(frame, network.arrays.filled(answer.mask)[0])
 
     groups = group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
     if settings.complete_within is None:

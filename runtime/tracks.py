@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.arrays import Arrays, Held
 from samotion.runtime.filtering import filter_tracks
-from samotion.runtime.preprocess import FRAMES_A_BATCH, batches, signed
+from samotion.runtime.on_host import HOST
+from samotion.runtime.preprocess import FRAMES_A_BATCH, batches
 from samotion.runtime.progress import Progress
 from samotion.runtime.resizing import Kernels, kernels
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Bytes, Clip, Float, Int, Tracks
+from samotion.runtime.values import Clip, Float, Int, Tracks
 
 
 def track(clip: Clip, bundle: Bundle, settings: Settings, progress: Progress) -> Tracks:
@@ -20,8 +22,13 @@ def track(clip: Clip, bundle: Bundle, settings: Settings, progress: Progress) ->
 
 
 def follow(
-    clip: Clip, queries: Int | Float, bundle: Bundle, settings: Settings, progress: Progress
-) -> tuple[Float, Float, Float]:
+    clip: Clip,
+    queries: Int | Float,
+    bundle: Bundle,
+    settings: Settings,
+    progress: Progress,
+    arrays: Arrays = HOST,
+) -> tuple[Held, Held, Held]:
     """Return where query points go, every one of them, before any filtering.
 
     queries: (N, 3) as (t, y, x) in whole frames and pixels. Returns xy (N, T, 2) float32 pixels of the clip's
@@ -32,10 +39,10 @@ def follow(
     points = queries.astype(np.float32)
     points[:, 1:] *= scale[::-1]
     with progress.stage("tracks", len(clip.frames) + len(points)) as stage:
-        low, high = _feature_grids(clip.frames, bundle, size, kernels(settings), stage.advance)
-        xy, occlusion, distance = _follow(points, low, high, bundle, settings.point_chunk, stage.advance)
-    xy /= scale
-    xy[np.arange(len(xy)), queries[:, 0].astype(np.int64)] = queries[:, :0:-1]
+        low, high = _feature_grids(clip, bundle, size, kernels(settings), arrays, stage.advance)
+        given = arrays.up(points)
+        xy, occlusion, distance = _follow(given, low, high, bundle, settings.point_chunk, arrays, stage.advance)
+    arrays.in_frame(xy, queries, scale)
     return xy, occlusion, distance
 
 
@@ -66,37 +73,43 @@ def _corner_scale(frame: tuple[int, int], size: int) -> Float:
 
 
 def _feature_grids(
-    frames: Bytes, bundle: Bundle, size: int, resize: Kernels, advance: Callable[[int], None]
-) -> tuple[Float, Float]:
+    clip: Clip, bundle: Bundle, size: int, resize: Kernels, arrays: Arrays, advance: Callable[[int], None]
+) -> tuple[Held, Held]:
     """Return the low and high resolution grids of every frame, computed once for all points."""
     engine = bundle.lane("track_features")
 
-    def grids_of(part: slice) -> tuple[Float, Float]:
-        answer = engine(frames=signed(resize.tracker(frames[part], size, size)))
+    def grids_of(part: slice) -> tuple[Held, Held]:
+        answer = arrays.run(engine, frames=arrays.images(clip, part, "tracker", (size, size), resize))
         return answer["low"], answer["high"]
 
-    grids: list[tuple[Float, Float]] = []
-    for low, high in bundle.spread(grids_of, batches(len(frames), FRAMES_A_BATCH)):
+    grids: list[tuple[Held, Held]] = []
+    for low, high in bundle.spread(grids_of, batches(len(clip.frames), FRAMES_A_BATCH)):
         grids.append((low, high))
         advance(len(low))
-    return np.concatenate([low for low, _ in grids]), np.concatenate([high for _, high in grids])
+    return arrays.joined([low for low, _ in grids]), arrays.joined([high for _, high in grids])
 
 
 def _follow(
-    points: Float, low: Float, high: Float, bundle: Bundle, chunk: int, advance: Callable[[int], None]
-) -> tuple[Float, Float, Float]:
+    points: Held,
+    low: Held,
+    high: Held,
+    bundle: Bundle,
+    chunk: int,
+    arrays: Arrays,
+    advance: Callable[[int], None],
+) -> tuple[Held, Held, Held]:
     """Return xy (N, T, 2) in pixels of the tracker's input, occlusion and expected-distance logits (N, T)."""
     queries, head = bundle.lane("track_queries"), bundle.lane("track_head")
 
-    def answer_of(part: slice) -> Mapping[str, Float]:
-        asked = queries(low=low, high=high, points=points[part])
-        return head(low=low, high=high, points=points[part], **asked)
+    def answer_of(part: slice) -> Mapping[str, Held]:
+        asked = arrays.run(queries, low=low, high=high, points=points[part])
+        return arrays.run(head, low=low, high=high, points=points[part], **asked)
 
     answers = []
     for answer in bundle.spread(answer_of, batches(len(points), chunk)):
         answers.append(answer)
         advance(len(answer["xy"]))
     xy, occlusion, distance = (
-        np.concatenate([answer[name] for answer in answers]) for name in ("xy", "occlusion", "expected_distance")
+        arrays.joined([answer[name] for answer in answers]) for name in ("xy", "occlusion", "expected_distance")
     )
     return xy, occlusion, distance

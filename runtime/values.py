@@ -19,7 +19,7 @@ Labels = NDArray[np.uint8] | NDArray[np.uint16]  # object ids, 0 background; 16 
 
 def _expect(name: str, array: NDArray[np.generic], shape: tuple[int | None, ...], dtype: type) -> None:
     """Raise ValueError unless ``array`` has ``dtype`` and ``shape`` (None: any length)."""
-    fits = array.ndim == len(shape) and all(
+    fits = len(array.shape) == len(shape) and all(
         want is None or want == have for want, have in zip(shape, array.shape, strict=True)
     )
     if not fits or array.dtype != dtype:

@@ -1,155 +1,26 @@
-"""A TensorRT and a pycuda that run on the host: the calls that the engine makes, with the rules that they have.
+"""A TensorRT that runs on the host, over the memory and streams of fake_cuda: the calls that the engine makes.
 
-The "plan" is a pickle-free description: a function by name. GPU memory is bytes behind made-up addresses; reading
-memory that was freed, was never written or is outside an allocation fails, as does a run whose shapes, addresses or
-memory were not given. Copies and runs happen at once: order between streams is not simulated, it is recorded.
+A "plan" is a description of a toy, or an ONNX graph, which ONNX Runtime runs. A run whose shapes, addresses or memory
+were not given fails.
 """
 
 import json
-from collections.abc import Callable
+from functools import cached_property
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnxruntime
+from tests.fake_cuda import FakeLogicError, Memory
 
 Shape = tuple[int, ...]
-
-
-class Memory:
-    """All GPU memory. log: what happened, in order."""
-
-    def __init__(self) -> None:
-        self.blocks: dict[int, np.ndarray] = {}
-        self.log: list[tuple[Any, ...]] = []
-        self.limit = 1 << 40
-        self._next = 1 << 20
-
-    def take(self, size: int) -> int:
-        """Return the address of new memory."""
-        if sum(map(len, self.blocks.values())) + size > self.limit:
-            raise FakeMemoryError("cuMemAlloc failed: out of memory")
-        address, self._next = self._next, self._next + size + 4096
-        self.blocks[address] = np.full(size, 0xFF, np.uint8)
-        self.log.append(("alloc", size))
-        return address
-
-    def at(self, address: int, size: int) -> np.ndarray:
-        """Return ``size`` bytes at an address, which must lie in one allocation."""
-        for start, block in self.blocks.items():
-            if start <= address and address + size <= start + len(block):
-                return block[address - start : address - start + size]
-        raise FakeLogicError(f"cuMemcpy failed: invalid argument {address}+{size}")
-
-    def count(self, what: str) -> int:
-        return sum(entry[0] == what for entry in self.log)
-
-
-class FakeCudaError(Exception):
-    pass
-
-
-class FakeMemoryError(FakeCudaError):
-    pass
-
-
-class FakeLogicError(FakeCudaError):
-    pass
-
-
-class Allocation:
-    def __init__(self, memory: Memory, size: int) -> None:
-        self._memory = memory
-        self._address = -1
-        self._address = memory.take(size)
-
-    def __int__(self) -> int:
-        return self._address
-
-    def __del__(self) -> None:
-        self._memory.blocks.pop(self._address, None)
-
-
-class Stream:
-    def __init__(self, memory: Memory) -> None:
-        self.handle = id(self)
-        self._memory = memory
-
-    def synchronize(self) -> None:
-        self._memory.log.append(("sync", self.handle))
-
-    def wait_for_event(self, event: "Event") -> None:
-        self._memory.log.append(("wait", self.handle, event.on))
-
-
-class Event:
-    def __init__(self) -> None:
-        self.on: int | None = None
-
-    def record(self, stream: Stream) -> None:
-        self.on = stream.handle
-
-    def synchronize(self) -> None:
-        pass
-
-
-def pycuda_driver(memory: Memory) -> ModuleType:
-    """Return what stands in for pycuda.driver."""
-    depth: list[int] = []
-
-    def needs_context(work: Callable[..., Any]) -> Callable[..., Any]:
-        def checked(*args: Any) -> Any:
-            if not depth:
-                raise FakeLogicError("invalid device context")
-            return work(*args)
-
-        return checked
-
-    class Context:
-        def push(self) -> None:
-            depth.append(1)
-
-        @staticmethod
-        def pop() -> None:
-            depth.pop()
-
-        @staticmethod
-        def synchronize() -> None:
-            memory.log.append(("sync all",))
-
-    def to_device(address: int, host: np.ndarray, *_: Any) -> None:
-        assert host.flags.c_contiguous
-        memory.at(address, host.nbytes)[:] = np.ascontiguousarray(host).reshape(-1).view(np.uint8)
-
-    def to_host(host: np.ndarray, address: int, *_: Any) -> None:
-        host.reshape(-1).view(np.uint8)[:] = memory.at(address, host.nbytes)
-
-    def pinned(size: int, dtype: Any) -> np.ndarray:
-        memory.log.append(("pinned", size))
-        return np.zeros(size, dtype)
-
-    driver = ModuleType("pycuda.driver")
-    driver.__dict__.update(
-        init=lambda: None,
-        Device=lambda _: SimpleNamespace(retain_primary_context=Context),
-        Context=Context,
-        Stream=needs_context(lambda: Stream(memory)),
-        Event=needs_context(Event),
-        mem_alloc=needs_context(lambda size: Allocation(memory, size)),
-        pagelocked_empty=needs_context(pinned),
-        memcpy_htod_async=needs_context(to_device),
-        memcpy_dtoh_async=needs_context(to_host),
-        memcpy_dtoh=needs_context(to_host),
-        Error=FakeCudaError,
-        MemoryError=FakeMemoryError,
-        LogicError=FakeLogicError,
-    )
-    return driver
+KINDS = {"tensor(float)": "float32", "tensor(bool)": "bool", "tensor(int64)": "int64"}
 
 
 class Runner:
-    """An execution context. The plan: inputs and outputs by name with dtypes, and which work they are for."""
+    """An execution context of ``plan``."""
 
-    def __init__(self, plan: dict[str, Any], memory: Memory) -> None:
+    def __init__(self, plan: "Toy | Graph", memory: Memory) -> None:
         self._plan, self._memory = plan, memory
         self._shapes: dict[str, Shape] = {}
         self._addresses: dict[str, int] = {}
@@ -162,14 +33,13 @@ class Runner:
         return True
 
     def infer_shapes(self) -> list[str]:
-        return [name for name in self._plan["inputs"] if name not in self._shapes]
+        return [name for name in self._plan.inputs if name not in self._shapes]
 
     def get_tensor_shape(self, name: str) -> Shape:
-        x = self._shapes["x"]
-        return {"y": x, "total": (x[0],)}[name]
+        return self._plan.shapes(self._shapes)[name]
 
     def update_device_memory_size_for_shapes(self) -> int:
-        return 1024 * self._shapes["x"][0]
+        return 1024 * (sum(sum(shape) for shape in self._shapes.values()) + 1)
 
     def set_device_memory(self, address: int, size: int) -> None:
         if size < self.update_device_memory_size_for_shapes() or address % 256:
@@ -182,27 +52,75 @@ class Runner:
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
-        """Run: y = 2 x + shift, total = the sum of x's rows."""
+        """Enqueue a run with what was given by now."""
         self._memory.log.append(("run", stream))
-        if self._infer() or not self._scratch or self._plan.get("fails"):
+        wanted = [name for name in (*self._plan.inputs, *self._plan.outputs) if name not in self._addresses]
+        if wanted or self.infer_shapes() or not self._scratch or self._plan.fails:
             return False
-        x, shift = self._read("x"), self._read("shift")
-        self._write("y", 2 * x + shift)
-        self._write("total", x.sum(1))
+        given = {name: self._at(name, self._shapes[name], kind) for name, kind in self._plan.inputs.items()}
+        shapes = self._plan.shapes(self._shapes)
+        answers = {name: self._at(name, shapes[name], kind) for name, kind in self._plan.outputs.items()}
+
+        def work() -> None:
+            for name, found in self._plan.run(given).items():
+                answers[name][...] = found
+
+        self._memory.streams[stream].put(work)
         return True
 
-    def _infer(self) -> list[str]:
-        return self.infer_shapes() + [name for name in ("y", "total") if name not in self._addresses]
-
-    def _read(self, name: str) -> np.ndarray:
-        dtype, shape = np.dtype(self._plan["inputs"][name]), self._shapes[name]
-        size = int(np.prod(shape, dtype=int)) * dtype.itemsize
-        found: np.ndarray = self._memory.at(self._addresses[name], size).view(dtype)
+    def _at(self, name: str, shape: Shape, kind: str) -> np.ndarray:
+        size = int(np.prod(shape, dtype=int)) * np.dtype(kind).itemsize
+        found: np.ndarray = self._memory.at(self._addresses[name], size).view(kind)
         return found.reshape(shape)
 
-    def _write(self, name: str, value: np.ndarray) -> None:
-        data = np.ascontiguousarray(value, self._plan["outputs"][name]).reshape(-1).view(np.uint8)
-        self._memory.at(self._addresses[name], len(data))[:] = data
+
+class Toy:
+    """y = 2 x + shift, total = the sum of x's rows."""
+
+    def __init__(self, plan: dict[str, Any]) -> None:
+        self.inputs: dict[str, str] = plan["inputs"]
+        self.outputs: dict[str, str] = plan["outputs"]
+        self.fails = bool(plan.get("fails"))
+
+    def shapes(self, given: dict[str, Shape]) -> dict[str, Shape]:
+        return {"y": given["x"], "total": given["x"][:1]}
+
+    def run(self, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {"y": 2 * given["x"] + given["shift"], "total": given["x"].sum(1)}
+
+
+class Graph:
+    """An ONNX graph on one core. Which shapes its answers have it finds out by answering, once."""
+
+    fails = False
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._known: dict[tuple[Shape, ...], dict[str, Shape]] = {}
+
+    @cached_property
+    def _session(self) -> Any:
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        return onnxruntime.InferenceSession(self._data, options, providers=["CPUExecutionProvider"])
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        return {tensor.name: KINDS[tensor.type] for tensor in self._session.get_inputs()}
+
+    @cached_property
+    def outputs(self) -> dict[str, str]:
+        return {tensor.name: KINDS[tensor.type] for tensor in self._session.get_outputs()}
+
+    def shapes(self, given: dict[str, Shape]) -> dict[str, Shape]:
+        key = tuple(given[name] for name in self.inputs)
+        if key not in self._known:
+            nothing = {name: np.zeros(given[name], kind) for name, kind in self.inputs.items()}
+            self._known[key] = {name: found.shape for name, found in self.run(nothing).items()}
+        return self._known[key]
+
+    def run(self, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dict(zip(self.outputs, self._session.run(list(self.outputs), given), strict=True))
 
 
 def tensorrt(memory: Memory, version: str = "10.13.2.6") -> ModuleType:
@@ -221,19 +139,30 @@ def tensorrt(memory: Memory, version: str = "10.13.2.6") -> ModuleType:
 
         def deserialize_cuda_engine(self, data: bytes) -> Any:
             try:
-                plan = json.loads(data)
-            except ValueError:
+                plan = Toy(json.loads(data)) if data[:1] == b"{" else Graph(data)
+                tensors = {**plan.inputs, **plan.outputs}
+            except Exception:
                 self._log.log(
                     Logger.ERROR,
                     "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Serialization assertion magic "
                     "failed. In deserialize at /_src/runtime.cpp:123)",
                 )
                 return None
-            tensors = {**plan["inputs"], **plan["outputs"]}
             return SimpleNamespace(
                 get_tensor_dtype=tensors.__getitem__,
-                create_execution_context=lambda strategy: Runner(plan, memory) if strategy == "by user" else None,
+                create_runtime_config=Config,
+                create_execution_context=lambda how: (
+                    Runner(plan, memory) if getattr(how, "strategy", how) == "by user" else None
+                ),
             )
+
+    class Config:
+        def set_execution_context_allocation_strategy(self, strategy: str) -> None:
+            self.strategy = strategy
+
+        def __setattr__(self, name: str, value: str) -> None:
+            memory.log.append((name, value))
+            super().__setattr__(name, value)
 
     trt = ModuleType("tensorrt")
     trt.__dict__.update(
@@ -242,5 +171,6 @@ def tensorrt(memory: Memory, version: str = "10.13.2.6") -> ModuleType:
         Runtime=Runtime,
         nptype=lambda name: np.dtype(name).type,
         ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="by user"),
+        CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="as a graph"),
     )
     return trt

@@ -101,6 +101,12 @@ inline int __float_as_int(float value) {
     return bits;
 }
 
+inline float __int_as_float(int bits) {
+    float value;
+    memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
 template <typename... P, size_t... I>
 void start(void (*kernel)(P...), unsigned blocks, unsigned block, int order, void** arguments,
            std::index_sequence<I...>) {

@@ -70,6 +70,9 @@ class Place(Protocol):
     def take(self, array: Any) -> Numbers:
         """Return what a kernel left in an array."""
 
+    def address(self, array: Any) -> int:
+        """Return where an array lies."""
+
 
 class Host:
     """The CPU in place of a GPU. order: in which threads run. Fails where a kernel wrote beside its buffers."""
@@ -103,6 +106,9 @@ class Host:
             assert (raw[:CANARIES] == CANARY).all(), "written before the first element of a buffer"
             assert (raw[-CANARIES:] == CANARY).all(), "written behind the last element of a buffer"
         return array
+
+    def address(self, array: Numbers) -> int:
+        return array.ctypes.data
 
 
 def _value(argument: Any) -> Any:

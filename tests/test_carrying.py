@@ -17,6 +17,7 @@ from samotion.runtime import pipeline
 from samotion.runtime.carrying import MOST_WINDOWS, Known, Tail, follow, remember
 from samotion.runtime.holding import cut_drift, group_of, hold
 from samotion.runtime.linking import Identified
+from samotion.runtime.on_host import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam import MaskNetwork
 from samotion.runtime.settings import Settings
@@ -182,7 +183,8 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         names = np.array([item.identity for item in known], np.int64)
         return Identified(stack, names, np.array([item.still + 1 for item in known], np.int64))
 
-    for name, stand_in in (("Stages", Script), ("remember", remembered), ("follow", followed)):
+    nowhere = ("arrays_for", lambda _: HOST)
+    for name, stand_in in (("Stages", Script), ("remember", remembered), ("follow", followed), nowhere):
         monkeypatch.setattr(pipeline, name, stand_in)
     yield
     Script.turn = 0

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 from tests import test_kernels_augmentation as augmentation
+from tests import test_kernels_depth as depth
 from tests import test_kernels_features as features
 from tests import test_kernels_filtering as filtering
 from tests import test_kernels_masks as masks
+from tests import test_kernels_memory as memory
 from tests import test_kernels_resizing as resizing
 from tests.kernels_host import Numbers
 
@@ -49,6 +51,9 @@ class Gpu:
         found: Numbers = array.get()
         return found
 
+    def address(self, array: Any) -> int:
+        return int(array.ptr)
+
 
 @pytest.fixture(scope="module")
 def gpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gpu]:
@@ -64,6 +69,21 @@ def gpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gpu]:
 @pytest.mark.parametrize("tracks", [1, 64, 65, 5000])
 def test_filtering(tracks: int, gpu: Gpu) -> None:
     filtering.compare(filtering.many(tracks), gpu)
+    queries = np.stack([RNG.integers(0, 7, tracks), *RNG.integers(0, 480, (2, tracks))], axis=1).astype(np.float32)
+    xy = RNG.random((tracks, 7, 2), np.float32) * 256
+    filtering.compare_in_frame((xy, queries, np.array([0.3, 0.53], np.float32)), gpu)
+
+
+@on_gpu
+def test_depth(gpu: Gpu) -> None:
+    depth.compare(RNG.gamma(2, 3, (2, 294, 518)).astype(np.float32), (480, 854), gpu)
+
+
+@on_gpu
+def test_memory(gpu: Gpu) -> None:
+    rows = [list(RNG.normal(size=(count, 64, 64, 64)).astype(np.float32)) for count in (7, 3, 0)]
+    memory.compare(rows, (8, 64, 64, 64), gpu)
+    memory.compare_every(RNG.random((700, 120, 2), np.float32), 1, 3, gpu)
 
 
 @on_gpu

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 
-from samotion.runtime import features as runtime
+from samotion.runtime.between import cells
 from samotion.runtime.kernels import features
 from samotion.runtime.values import Float, Int
 
@@ -39,6 +39,6 @@ def compare(case: tuple[Float, Float, Int, tuple[int, int]], place: Place) -> No
         own = np.flatnonzero(query_frame == frame)
         # What is not finite or beyond an int64: NumPy warns of it and, on x86, makes the least integer of it.
         with np.errstate(invalid="ignore", over="ignore"):
-            wanted[own] = runtime._cells(grid, xy[own, frame], size)
+            wanted[own] = cells(grid, xy[own, frame], size)
         features.sample(place, *there, frame, size, values)
         assert place.take(values).tobytes() == wanted.tobytes()

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 
+from samotion.runtime.between import in_frame
 from samotion.runtime.filtering import filter_tracks
 from samotion.runtime.kernels import filtering
 from samotion.runtime.values import Float, Int
@@ -86,3 +87,28 @@ def test_the_exponential_has_numpy_s_roundings() -> None:
     np.testing.assert_array_equal(
         out["visibility"], filter_tracks(xy, logits, sure, np.zeros(1, np.int64)).visibility
     )
+
+
+@st.composite
+def followed(draw: st.DrawFn) -> tuple[Float, Float, Float]:
+    """Tracks in the tracker's pixels, the queries (t, y, x) that they come from, and the scale between."""
+    tracks, frames = draw(st.integers(0, 6)), draw(st.integers(1, 4))
+    queries = draw(arrays.arrays(np.float32, (tracks, 3), elements=st.floats(0, 999, width=32)))
+    queries[:, 0] = draw(arrays.arrays(np.int64, tracks, elements=st.integers(0, frames - 1)))
+    scale = np.array(draw(st.tuples(*[st.floats(0.125, 9, width=32)] * 2)), np.float32)
+    return draw(arrays.arrays(np.float32, (tracks, frames, 2), elements=FLOATS)), queries, scale
+
+
+@settings(deadline=None, max_examples=100)
+@given(followed(), st.integers(0, 2))
+def test_tracks_are_brought_to_the_frame_as_in_the_runtime(case: tuple[Float, Float, Float], order: int) -> None:
+    compare_in_frame(case, Host(order))
+
+
+def compare_in_frame(case: tuple[Float, Float, Float], place: Place) -> None:
+    xy, queries, scale = case
+    there = place.put(xy.copy())
+    filtering.in_frame(place, there, place.put(queries), (float(scale[0]), float(scale[1])))
+    with np.errstate(over="ignore", under="ignore"):
+        in_frame(xy, queries, scale)
+    np.testing.assert_array_equal(place.take(there), xy)

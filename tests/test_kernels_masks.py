@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 
-from samotion.runtime import sam
+from samotion.runtime import between
 from samotion.runtime.kernels import masks, tables, twins
 from samotion.runtime.values import Bool, Float, Int
 from samotion.runtime.writing import labels_of
@@ -32,7 +32,7 @@ def filled(logits: Float, place: Place) -> Float:
 
 
 def compare_holes(logits: Float, place: Place) -> None:
-    wanted = [sam.fill_holes(mask) for mask in logits]
+    wanted = [between.fill_holes(mask) for mask in logits]
     for found, twin in zip(filled(logits, place), wanted, strict=True):
         assert found.tobytes() == twin.tobytes()
 
@@ -63,7 +63,7 @@ def test_eight_pixels_are_filled_and_nine_are_not() -> None:
     logits = np.ones((1, 5, 20), np.float32)
     logits[0, 1, 1:9] = logits[0, 3, 5:14] = -2
     found = filled(logits, Host())
-    assert (found[0, 1] == np.where(logits[0, 1] < 0, sam.FILLED, 1)).all()
+    assert (found[0, 1] == np.where(logits[0, 1] < 0, between.FILLED, 1)).all()
     assert (found[0, 3] == logits[0, 3]).all()
 
 

@@ -17,11 +17,12 @@ from samotion.export.sam2 import HieraParams, Sam2, Sam2Params, graphs
 from samotion.export.sam2.tracking import Tracker
 from samotion.export.weights import random_state
 from samotion.runtime import masks
+from samotion.runtime.between import fill_holes
 from samotion.runtime.masks import segment_objects
 from samotion.runtime.memory import MemoryBank, Unread
 from samotion.runtime.preprocess import normalised
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam import Answer, MaskNetwork, fill_holes
+from samotion.runtime.sam import Answer, MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, Float, Prompt, TrackGroup, Tracks
 
@@ -41,8 +42,8 @@ TINY = Sam2Params(
 FRAMES = 14
 
 
-def network(params: Sam2Params, clip: Clip) -> tuple[Sam2, MaskNetwork]:
-    """Return a model and the runtime over its graphs, run by PyTorch itself."""
+def network(params: Sam2Params, clip: Clip, most_objects: int | None = None) -> tuple[Sam2, MaskNetwork]:
+    """Return a model and the runtime over its graphs, run by PyTorch itself, at most so many objects at once."""
     model = Sam2(params).eval()
     model.load_state_dict(random_state(model, 3))
 
@@ -50,6 +51,8 @@ def network(params: Sam2Params, clip: Clip) -> tuple[Sam2, MaskNetwork]:
         spec = next(spec for spec in graphs(model) if spec.name == name)
 
         def call(**inputs: Array) -> Mapping[str, Float]:
+            objects = [len(inputs[key]) for key in ("points", "memory", "mask") if key in inputs]
+            assert most_objects is None or max(objects, default=0) <= most_objects
             tensors = [torch.from_numpy(np.ascontiguousarray(inputs[key])) for key in spec.inputs]
             if spec.inputs[list(spec.inputs)[-1]].ndim == 0:
                 tensors[-1] = tensors[-1].reshape(())
@@ -61,7 +64,12 @@ def network(params: Sam2Params, clip: Clip) -> tuple[Sam2, MaskNetwork]:
         return call
 
     bundle = SimpleNamespace(
-        manifest=SimpleNamespace(masks=masks_input(params)), engine=engine, lane=engine, spread=map, lanes=1
+        manifest=SimpleNamespace(masks=masks_input(params)),
+        engine=engine,
+        lane=engine,
+        spread=map,
+        lanes=1,
+        most_objects=most_objects,
     )
     return model, MaskNetwork(clip, cast(Bundle, bundle), Progress())
 
@@ -140,10 +148,10 @@ CLICKED = [[0, 3, 6, 9, 12], [3, 4, 5, 6], [6], [0, 1, 6, 13], [3, 9]]
 def test_objects_together_are_as_each_alone(clip: Clip, clicks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     corrected: list[bool] = []
 
-    def asked_again(answer: Answer, pairs: list[Any], network: MaskNetwork) -> None:
-        before = answer.mask.copy()
-        correct(answer, pairs, network)
-        corrected.extend((answer.mask != before).any(axis=(1, 2)))
+    def asked_again(own: list[Answer], pairs: list[Any], network: MaskNetwork) -> None:
+        before = [answer.mask.copy() for answer in own]
+        correct(own, pairs, network)
+        corrected.extend((answer.mask != mask).any() for answer, mask in zip(own, before, strict=True))
 
     correct = masks._correct
     monkeypatch.setattr(masks, "_correct", asked_again)
@@ -156,6 +164,18 @@ def test_objects_together_are_as_each_alone(clip: Clip, clicks: int, monkeypatch
         np.testing.assert_array_equal(together[k], alone)
     assert bool(corrected) == (clicks == 1)
     assert clicks > 1 or 0 < sum(corrected) < len(corrected)
+
+
+@pytest.mark.parametrize("clicks", [1, 3])
+def test_more_objects_than_fit_are_worked_on_in_groups(clip: Clip, clicks: int) -> None:
+    groups, tracks = objects(CLICKED)
+    settings, none = Settings(prompt_step=1, clicks=clicks), tracks.select(np.zeros(len(groups), np.bool_))
+    whole, parts = (
+        segment_objects(groups, tracks, none, network(TINY, clip, most)[1], settings, Progress()).values
+        for most in (None, 2)
+    )
+    assert whole.any()
+    np.testing.assert_array_equal(parts, whole)
 
 
 def test_memories_that_no_frame_reads_are_not_encoded(clip: Clip) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from tests.fake_tensorrt import Memory, pycuda_driver, tensorrt
+from tests.fake_cuda import Memory, pycuda_driver
+from tests.fake_tensorrt import tensorrt
 from tests.tiny_bundle import doubling_graph
 
 from samotion.engines.backends import BACKENDS
 from samotion.engines.binding import run_bound
-from samotion.engines.device import Device, DeviceArray
+from samotion.engines.device import Device, DeviceArray, Line
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import EngineError
 from samotion.engines.machine import this_machine
@@ -38,13 +39,15 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return found
 
 
-def made(folder: Path, plan: object = PLAN, device: Device | None = None) -> TensorRtEngine:
+def made(
+    folder: Path, plan: object = PLAN, device: Device | None = None, backend: str = "tensorrt"
+) -> TensorRtEngine:
     """Return an engine of a plan file that the stand-in reads; x takes 1 to 8 rows."""
     path = folder / "double.tensorrt.plan"
     path.write_text(plan if isinstance(plan, str) else json.dumps(plan), encoding="utf-8")
     profile = {"x": ((1, 3), (2, 3), (8, 3)), "shift": ((), (), ())}
     entry = PlanEntry(
-        path.name, "", "", "tensorrt", "10.13.2.6", ("8.9",), "linux-x86_64", False, False, profile, "float32", 1.0, 1
+        path.name, "", "", backend, "10.13.2.6", ("8.9",), "linux-x86_64", False, False, profile, "float32", 1.0, 1
     )
     return TensorRtEngine(path, entry, INPUTS, OUTPUTS, device or Device())
 
@@ -77,6 +80,13 @@ def test_nothing_is_allocated_once_the_largest_shape_was_seen(engine: TensorRtEn
     for count in (1, 8, 5, 8):
         np.testing.assert_array_equal(engine(x=rows(count), shift=shift())["y"], 2 * rows(count) + 1)
     assert (memory.count("alloc"), memory.count("pinned")) == before
+
+
+def test_rtx_runs_as_a_cuda_graph(tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt_rtx", sys.modules["tensorrt"])
+    with made(tmp_path, backend="tensorrt-rtx") as engine:
+        np.testing.assert_array_equal(engine(x=rows(2), shift=shift())["y"], 2 * rows(2) + 1)
+    assert ("cuda_graph_strategy", "as a graph") in memory.log
 
 
 def test_equal_shapes_are_told_once(engine: TensorRtEngine, memory: Memory) -> None:
@@ -243,15 +253,19 @@ class Pointed:
         return self._array.__array_interface__
 
 
-def test_onnx_runtime_reads_and_leaves_arrays_where_they_are(tmp_path: Path) -> None:
+def test_onnx_runtime_reads_and_leaves_arrays_where_they_are(tmp_path: Path, memory: Memory) -> None:
     """IO binding, run for real: ONNX Runtime's own device stands in for the GPU."""
+    memory.strangers = True  # what ONNX Runtime allocates
+    device = Device()
+    with device.active():
+        place = "cpu", device, Line(device)
     entry = doubling_graph(tmp_path / "double.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "double.onnx", providers=["CPUExecutionProvider"])
     x = np.arange(6, dtype=np.float32).reshape(3, 2)
-    first = run_bound(session, {"x": Pointed(x)}, entry.outputs, "cpu")["y"]
-    assert first.__cuda_array_interface__["shape"] == (3, 2)
-    second = run_bound(session, {"x": first}, entry.outputs, "cpu")["y"]
-    host = run_bound(session, {"x": x}, entry.outputs, "cpu")["y"]
+    first = run_bound(session, {"x": Pointed(x)}, entry.outputs, *place)["y"]
+    assert first.shape == (3, 2)
+    second = run_bound(session, {"x": first}, entry.outputs, *place)["y"]
+    host = run_bound(session, {"x": x}, entry.outputs, *place)["y"]
     np.testing.assert_array_equal(second.numpy(), 4 * x)
     np.testing.assert_array_equal(host.numpy(), first.numpy())
 

@@ -1,4 +1,4 @@
-"""Semantic features of tracks on a device. Twin: samotion.runtime.features._cells."""
+"""Semantic features of tracks on a device. Twin: samotion.runtime.between.cells."""
 
 from samotion.runtime.kernels.launching import Array, Launch, checked
 

@@ -116,3 +116,14 @@ extern "C" __global__ void filter_mend(const int* seen, const int* rank, const u
     int chosen = static_cast<int>(0xffffffffu - static_cast<unsigned>(best[t] & 0xffffffffu));
     out_visible[chosen * frames + t] = 1;
 }
+
+// xy (N, T, 2) from pixels of the tracker's input to those of the frame, exact at the query itself; queries (N, 3) as
+// (t, y, x). Twin: samotion.runtime.between.in_frame.
+extern "C" __global__ void filter_in_frame(float* xy, const float* queries, int numbers, int frames, float scale_x,
+                                           float scale_y) {
+    int i = thread_number();
+    if (i >= numbers) return;
+    const float* query = queries + i / (2 * frames) * 3;
+    bool asked = i / 2 % frames == static_cast<int>(query[0]);
+    xy[i] = asked ? query[2 - i % 2] : xy[i] / (i % 2 ? scale_y : scale_x);
+}

@@ -1,4 +1,4 @@
-"""Filtering of tracks on a device. Twin: samotion.runtime.filtering.filter_tracks."""
+"""Tracks on a device: into the frame's pixels, then filtered. Twin: samotion.runtime.filtering.filter_tracks."""
 
 from collections.abc import Mapping
 
@@ -27,6 +27,16 @@ def buffers(tracks: int, frames: int) -> Buffers:
         "best": ((frames,), np.uint64),
         "sums": ((-(-tracks // CHUNK),), np.int32),
     }
+
+
+def in_frame(launch: Launch, xy: Array, queries: Array, scale: tuple[float, float]) -> None:
+    """Bring xy (N, T, 2) float32 in place from the tracker's input to the frame; the query itself stays exact.
+
+    queries: (N, 3) float32 as (t, y, x). scale: what (x, y) are divided by. Twin: samotion.runtime.between.in_frame.
+    """
+    tracks, frames = xy.shape[:2]
+    numbers = checked(2 * tracks * frames)
+    launch("filtering", "filter_in_frame", numbers, xy, queries, numbers, frames, *scale)
 
 
 def run(

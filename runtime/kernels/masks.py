@@ -16,7 +16,7 @@ def hole_buffers(objects: int, height: int, width: int) -> Buffers:
 def fill_holes(launch: Launch, logits: Array, out: Mapping[str, Array]) -> None:
     """Fill the small background islands of masks (K, h, w) float32, each by itself, into out["filled"].
 
-    Twin: samotion.runtime.sam.fill_holes, mask by mask. out: see ``hole_buffers``.
+    Twin: samotion.runtime.between.fill_holes, mask by mask. out: see ``hole_buffers``.
     """
     objects, height, width = logits.shape
     pixels = checked(objects * height * width)
@@ -27,7 +27,7 @@ def fill_holes(launch: Launch, logits: Array, out: Mapping[str, Array]) -> None:
     launch("masks", "holes_fill", pixels, logits, parent, area, out["filled"], pixels)
 
 
-def enlarge(launch: Launch, logits: Array, tables: tuple[Array, Array, Array, Array], masks: Array) -> None:
+def enlarge(launch: Launch, logits: Array, tables: tuple[Array, ...], masks: Array) -> None:
     """Resize logits (K, h, w) float32 bilinearly to masks (K, H, W) bool, true above 0. Twin: twins.enlarged_masks.
 
     tables: the arrays of ``tables.linear(w, W)`` and ``tables.linear(h, H, sides=False)`` on the device.

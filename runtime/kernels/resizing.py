@@ -93,7 +93,7 @@ def _linear(frame: tuple[int, int], size: tuple[int, int]) -> Axes:
 
 
 def _cubic(frame: tuple[int, int], size: tuple[int, int]) -> Axes:
-    return CUBIC, tables.cubic(frame[1], size[1]), tables.cubic(frame[0], size[0])
+    return CUBIC, _fixed(tables.cubic(frame[1], size[1])), _fixed(tables.cubic(frame[0], size[0]))
 
 
 def _area(frame: tuple[int, int], size: tuple[int, int]) -> Axes:

@@ -60,8 +60,8 @@ def area(n: int, m: int) -> tuple[Index, Float]:
     return index, weight.astype(np.float32)
 
 
-def cubic(n: int, m: int) -> tuple[Index, Index]:
-    """Return the table of OpenCV's INTER_CUBIC (m, 4) for uint8, in units of 1/2048."""
+def cubic(n: int, m: int) -> tuple[Index, Float]:
+    """Return the table of OpenCV's INTER_CUBIC (m, 4), float32; for uint8 the weights are ``fixed``."""
     first, x = _positions(n, m)
     sharp, one = np.float32(-0.75), np.float32(1)
 
@@ -76,7 +76,7 @@ def cubic(n: int, m: int) -> tuple[Index, Index]:
     weights = [outer(x + one), inner(x), inner(one - x)]
     weights.append(one - weights[0] - weights[1] - weights[2])
     index = np.clip(first[:, None] + np.arange(-1, 3), 0, n - 1).astype(np.int32)
-    return index, fixed(np.stack(weights, axis=1))
+    return index, np.stack(weights, axis=1).astype(np.float32)
 
 
 def fixed(weight: Float) -> Index:

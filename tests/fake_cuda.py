@@ -1,0 +1,262 @@
+"""A pycuda that runs on the host: memory, streams and kernels, with the rules that they have.
+
+GPU memory is the host's, at its real addresses; reading memory that was freed or is outside an allocation fails, what
+was never written is NaN, and whoever writes behind an allocation is found out. Streams are as lazy as they may be:
+nothing on one happens until somebody waits for it, and then no more than that, so that whatever is not made to wait
+for something else comes too early. Kernels are the very sources, compiled for the host (kernels_host).
+"""
+
+import bisect
+import ctypes
+import functools
+from collections import deque
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+from tests.kernels_host import kernels_of, library
+
+from samotion.runtime.kernels.compile import SOURCES
+
+GUARD = 256  # bytes behind an allocation that nobody may write
+RUBBISH, CANARY = 0xFF, 0xA5
+
+
+class FakeCudaError(Exception):
+    pass
+
+
+class FakeMemoryError(FakeCudaError):
+    pass
+
+
+class FakeLogicError(FakeCudaError):
+    pass
+
+
+class Memory:
+    """All GPU memory. log: what happened, in order. strangers: addresses of others may be read, too."""
+
+    def __init__(self) -> None:
+        self.blocks: dict[int, np.ndarray] = {}
+        self.log: list[tuple[Any, ...]] = []
+        self.limit = 1 << 40
+        self.strangers = False
+        self.streams: dict[int, Stream] = {}
+        self._starts: list[int] = []
+        self._whole: dict[int, np.ndarray] = {}
+
+    def take(self, size: int) -> int:
+        """Return the address of new memory."""
+        if sum(map(len, self.blocks.values())) + size > self.limit:
+            raise FakeMemoryError("cuMemAlloc failed: out of memory")
+        whole = np.full(size + 2 * GUARD, CANARY, np.uint8)
+        address = -(-whole.ctypes.data // GUARD) * GUARD
+        first = address - whole.ctypes.data
+        self._whole[address], self.blocks[address] = whole[first + size :], whole[first : first + size]
+        self.blocks[address][:] = RUBBISH
+        bisect.insort(self._starts, address)
+        self.log.append(("alloc", size))
+        return address
+
+    def free(self, address: int) -> None:
+        """Forget an allocation, once all is done, as cuMemFree does."""
+        if address not in self.blocks:
+            return
+        self.synchronize()
+        assert (self._whole.pop(address) == CANARY).all(), "written behind an allocation"
+        self.blocks.pop(address)[:] = RUBBISH
+        self._starts.remove(address)
+
+    def at(self, address: int, size: int) -> np.ndarray:
+        """Return ``size`` bytes at an address, which must lie in one allocation."""
+        place = bisect.bisect_right(self._starts, address) - 1
+        if place >= 0:
+            start = self._starts[place]
+            block = self.blocks[start]
+            if address + size <= start + len(block):
+                return block[address - start : address - start + size]
+        if self.strangers:
+            return np.ctypeslib.as_array((ctypes.c_uint8 * size).from_address(address))
+        raise FakeLogicError(f"cuMemcpy failed: invalid argument {address}+{size}")
+
+    def count(self, what: str) -> int:
+        return sum(entry[0] == what for entry in self.log)
+
+    def synchronize(self) -> None:
+        for stream in list(self.streams.values()):
+            stream.run_to(stream.issued)
+
+
+class Allocation:
+    def __init__(self, memory: Memory, size: int) -> None:
+        self._memory = memory
+        self._address = -1
+        self._address = memory.take(size)
+
+    def __int__(self) -> int:
+        return self._address
+
+    def __del__(self) -> None:
+        self._memory.free(self._address)
+
+
+class Stream:
+    """Work in order. issued, done: how much was put on it, and is done."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.handle = id(self)
+        self.issued = self.done = 0
+        self._memory = memory
+        self._todo: deque[Callable[[], object]] = deque()
+        self._busy = False
+        memory.streams[self.handle] = self
+
+    def put(self, work: Callable[[], object]) -> None:
+        self._todo.append(work)
+        self.issued += 1
+
+    def run_to(self, count: int) -> None:
+        if self._busy:  # what it waits for waits for what it did before
+            return
+        self._busy = True
+        try:
+            while self.done < count:
+                self._todo.popleft()()
+                self.done += 1
+        finally:
+            self._busy = False
+
+    def synchronize(self) -> None:
+        self._memory.log.append(("sync", self.handle))
+        self.run_to(self.issued)
+
+    def wait_for_event(self, event: "Event") -> None:
+        self._memory.log.append(("wait", self.handle, event.on))
+        if event.stream is not None:
+            self.put(functools.partial(event.stream.run_to, event.place))
+
+
+class Event:
+    def __init__(self) -> None:
+        self.stream: Stream | None = None
+        self.place = 0
+
+    @property
+    def on(self) -> int | None:
+        return None if self.stream is None else self.stream.handle
+
+    def record(self, stream: Stream) -> None:
+        self.stream, self.place = stream, stream.issued
+
+    def query(self) -> bool:
+        return self.stream is None or self.stream.done >= self.place
+
+    def synchronize(self) -> None:
+        if self.stream is not None:
+            self.stream.run_to(self.place)
+
+
+class Module:
+    """A cubin's kernels, run by their sources."""
+
+    def __init__(self, memory: Memory, code: bytes) -> None:
+        assert code[:4] == b"\x7fELF"
+        self._memory, self._code = memory, code
+
+    def get_function(self, name: str) -> Callable[..., None]:
+        assert f".text.{name}\0".encode() in self._code
+        source = next(source for source in SOURCES if name in kernels_of(source))
+        entry = getattr(library(source), f"host_{name}")
+
+        def start(*arguments: Any, grid: tuple[int, int], block: tuple[int, int, int], stream: Stream) -> None:
+            held = [_value(argument) for argument in arguments]
+            pointers = (ctypes.c_void_p * len(held))(*(ctypes.addressof(value) for value in held))
+
+            def work(_: Any = held) -> None:  # the values that pointers lead to
+                entry(ctypes.c_uint(grid[0]), ctypes.c_uint(block[0]), 0, pointers)
+
+            self._memory.log.append(("kernel", name))
+            stream.put(work)
+
+        return start
+
+
+def _value(argument: Any) -> Any:
+    kinds = {np.int32: ctypes.c_int, np.float32: ctypes.c_float, np.uint64: ctypes.c_uint64}
+    return kinds[type(argument)](argument.item())
+
+
+def pycuda_driver(memory: Memory) -> ModuleType:
+    """Return what stands in for pycuda.driver."""
+    depth: list[int] = []
+
+    def needs_context(work: Callable[..., Any]) -> Callable[..., Any]:
+        def checked(*args: Any) -> Any:
+            if not depth:
+                raise FakeLogicError("invalid device context")
+            return work(*args)
+
+        return checked
+
+    class Context:
+        def push(self) -> None:
+            depth.append(1)
+
+        @staticmethod
+        def pop() -> None:
+            depth.pop()
+
+        @staticmethod
+        def synchronize() -> None:
+            memory.log.append(("sync all",))
+            memory.synchronize()
+
+        @staticmethod
+        def get_device() -> Any:
+            return SimpleNamespace(compute_capability=lambda: (8, 9))
+
+    def up(address: int, host: np.ndarray, stream: Stream) -> None:
+        assert host.flags.c_contiguous
+        memory.log.append(("up", host.nbytes))
+        there = memory.at(address, host.nbytes)
+        stream.put(lambda: there.__setitem__(slice(None), host.reshape(-1).view(np.uint8)))
+
+    def down(host: np.ndarray, address: int, stream: Stream) -> None:
+        memory.log.append(("down", host.nbytes))
+        there, here = memory.at(address, host.nbytes), host.reshape(-1).view(np.uint8)
+        stream.put(lambda: here.__setitem__(slice(None), there))
+
+    def across(to: int, source: int, size: int, stream: Stream) -> None:
+        memory.log.append(("copy", size))
+        there, here = memory.at(to, size), memory.at(source, size)
+        stream.put(lambda: there.__setitem__(slice(None), here))
+
+    def fill(address: int, bits: int, count: int, stream: Stream) -> None:
+        there = memory.at(address, 4 * count).view(np.uint32)
+        stream.put(lambda: there.__setitem__(slice(None), bits))
+
+    def pinned(size: int, dtype: Any) -> np.ndarray:
+        memory.log.append(("pinned", size))
+        return np.zeros(size, dtype)
+
+    driver = ModuleType("pycuda.driver")
+    driver.__dict__.update(
+        init=lambda: None,
+        Device=lambda _: SimpleNamespace(retain_primary_context=Context),
+        Context=Context,
+        Stream=needs_context(lambda: Stream(memory)),
+        Event=needs_context(Event),
+        mem_alloc=needs_context(lambda size: Allocation(memory, size)),
+        pagelocked_empty=needs_context(pinned),
+        memcpy_htod_async=needs_context(up),
+        memcpy_dtoh_async=needs_context(down),
+        memcpy_dtod_async=needs_context(across),
+        memset_d32_async=needs_context(fill),
+        module_from_buffer=needs_context(lambda code: Module(memory, code)),
+        Error=FakeCudaError,
+        MemoryError=FakeMemoryError,
+        LogicError=FakeLogicError,
+    )
+    return driver

@@ -1,0 +1,142 @@
+"""The whole pipeline with its arrays on a GPU: to the bit what the CPU gives, in memory that is not allocated twice.
+
+Without a GPU it runs on stand-ins (gpu_stand_in): the engines' graphs by ONNX Runtime, the kernels by their sources,
+streams as lazy as they may be. OpenCV resizes by its own code here: see samotion/runtime/kernels/README.md.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from tests.fake_cuda import Memory
+from tests.gpu_stand_in import install, stand_in_bundle, stand_in_onnx_runtime
+
+from samotion.engines.bundle import EMBEDDED, Bundle
+from samotion.engines.manifest import read
+from samotion.runtime.arrays import Arrays
+from samotion.runtime.cli import DEMO
+from samotion.runtime.clip import read_clip
+from samotion.runtime.on_gpu import arrays_for
+from samotion.runtime.on_host import HOST
+from samotion.runtime.pipeline import segment
+from samotion.runtime.progress import Progress
+from samotion.runtime.settings import Settings
+from samotion.runtime.stages import Stages
+from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Tracks
+
+# As the published bundles are: one click that is corrected, few clicked frames, masks enlarged as they are.
+PUBLISHED = {"prompt_step": 16, "clicks": 1, "background_clicks": 0, "follow_edges": False}
+WAYS: dict[str, dict[str, Any]] = {"as shipped": {}, "as published": PUBLISHED}
+FRAMES = 12
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_code() -> Iterator[None]:
+    """OpenCV's own code and not the library that it calls on Intel's processors."""
+    used = cv2.ipp.useIPP()
+    cv2.ipp.setUseIPP(False)
+    yield
+    cv2.ipp.setUseIPP(used)
+
+
+@pytest.fixture(scope="module")
+def cubins(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cubins")
+
+
+@pytest.fixture
+def memory(monkeypatch: pytest.MonkeyPatch, cubins: Path) -> Memory:
+    monkeypatch.setenv("SAMOTION_CACHE", str(cubins))
+    return install(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return read_clip(DEMO).part(slice(0, FRAMES))
+
+
+@dataclass
+class Found:
+    """What the stages find in a clip."""
+
+    tracks: Tracks
+    labels: MotionLabels
+    masks: ObjectMasks
+
+
+def found_in(clip: Clip, bundle: Bundle, way: str, arrays: Arrays) -> Found:
+    stages = Stages(clip, bundle, Settings().override(bundle.settings).override(WAYS[way]), Progress(), arrays)
+    tracks, labels = stages.motion()
+    return Found(tracks, labels, stages.objects(tracks, labels, stages.network()))
+
+
+@pytest.fixture(scope="module")
+def wanted(clip: Clip) -> dict[str, Found]:
+    """What the CPU finds."""
+    with Bundle.load(threads=1) as host:
+        return {way: found_in(clip, host, way, HOST) for way in WAYS}
+
+
+def same(found: Found, wanted: Found) -> None:
+    for name in ("xy", "visible", "visibility", "confidence", "query_frame"):
+        assert getattr(found.tracks, name).tobytes() == getattr(wanted.tracks, name).tobytes(), name
+    assert found.labels.probability.tobytes() == wanted.labels.probability.tobytes()
+    assert wanted.labels.dynamic.any()
+    assert wanted.masks.values.any()
+    np.testing.assert_array_equal(found.masks.values, wanted.masks.values)
+
+
+# With one object at once the two that are found take turns.
+@pytest.mark.parametrize(("way", "most_objects"), [("as shipped", 16), ("as published", 1)])
+def test_the_gpu_s_answers_are_the_cpu_s(
+    way: str, most_objects: int, clip: Clip, wanted: dict[str, Found], memory: Memory
+) -> None:
+    assert len(wanted[way].masks.values) > 1
+    with stand_in_bundle(most_objects) as bundle:
+        arrays = arrays_for(bundle)
+        same(found_in(clip, bundle, way, arrays), wanted[way])
+        assert memory.count("alloc")
+        assert memory.count("pinned")
+        memory.log.clear()
+        same(found_in(clip.part(slice(None)), bundle, way, arrays), wanted[way])  # another window of the same shape
+    assert not memory.count("alloc")
+    assert not memory.count("pinned")
+    came_and_went(memory, clip, wanted[way], WAYS[way].get("follow_edges", True))
+
+
+def came_and_went(memory: Memory, clip: Clip, found: Found, follow_edges: bool) -> None:
+    """Frames went up once; masks, or the logits that the host makes masks of, came down once; beside them little."""
+    up, down = ([entry[1] for entry in memory.log if entry[0] == name] for name in ("up", "down"))
+    pixels, objects = clip.frames[0].size // 3, len(found.masks.values)
+    assert up.count(clip.frames.nbytes) == 1
+    assert sum(up) <= 1.1 * clip.frames.nbytes
+    masks = [4 * objects * FRAMES * 64 * 64] if follow_edges else [FRAMES * pixels] * objects
+    assert down.count(masks[0]) == len(masks)
+    tracks = sum(part.nbytes for part in vars(found.tracks).values()) + 8 * len(found.tracks.xy)
+    clicked = 10 * pixels  # a mask for each click of grouping, and for each that is corrected
+    assert sum(down) <= sum(masks) + 1.1 * tracks + clicked
+
+
+def test_onnx_runtime_s_answers_stay_there_too(
+    clip: Clip, wanted: dict[str, Found], memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in_onnx_runtime(monkeypatch, memory)
+    with Bundle(EMBEDDED, read(EMBEDDED), "cuda", 1) as bundle:
+        same(found_in(clip, bundle, "as shipped", arrays_for(bundle)), wanted["as shipped"])
+    came_and_went(memory, clip, wanted["as shipped"], True)
+
+
+@pytest.mark.slow
+def test_objects_are_carried_from_window_to_window(memory: Memory) -> None:
+    clip = read_clip(DEMO).part(slice(0, 32))
+    window = {"window": 16, "overlap": 6, "follow_edges": False, "prompt_step": 8}
+    with Bundle.load(threads=1) as host, stand_in_bundle() as bundle:
+        settings = Settings().override(host.settings).override(window)
+        wanted, found = (segment(clip, one, settings) for one in (host, bundle))
+    assert wanted.seconds["carrying"] > 0
+    assert memory.count("up")
+    same(Found(found.tracks, found.labels, found.masks), Found(wanted.tracks, wanted.labels, wanted.masks))
