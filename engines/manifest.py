@@ -72,7 +72,8 @@ class GraphEntry:
     """One graph: its file and the file's further parts by sha256, tensors, precision and parity figures.
 
     precision: "float32", or what the graph computes in where it is not said otherwise node by node; precision_map
-    then has which nodes are not ("float32": reason → module → nodes) and how far its answers are off ("gate").
+    then has which nodes are not ("float32": reason → module → nodes), of "int8" how many products of which kind are
+    and how, and how far its answers are off ("gate").
     """
 
     file: str
@@ -146,6 +147,16 @@ class Manifest:
             if not entry["precision_map"]:
                 del entry["precision_map"]
         return json.dumps(data, indent=1, sort_keys=True) + "\n"
+
+    @property
+    def precision(self) -> str:
+        """What the graphs compute in, in words: "float32", or "float32, but int8 in depth, mask_encoder"."""
+        kinds: dict[str, list[str]] = {}
+        for name, entry in self.graphs.items():
+            kinds.setdefault(entry.precision, []).append(name)
+        most = max(kinds, key=lambda kind: len(kinds[kind]))
+        others = [f"{kind} in {', '.join(names)}" for kind, names in kinds.items() if kind != most]
+        return ", but ".join([most, *([" and ".join(others)] if others else [])])
 
     @property
     def digest(self) -> str:

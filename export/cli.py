@@ -14,7 +14,7 @@ from samotion.engines.manifest import EMBEDDED, Manifest
 from samotion.engines.preflight import ONNX
 from samotion.export.plans import add_plans, possible, tell_whether_it_fits
 
-HALF = "fp16"
+FP32, FP16, INT8 = "fp32", "fp16", "int8"
 EPILOG = """examples:
   samotion-export --preset nano -o engines/           the shipped networks again
   samotion-export --preset nano --weights runs -o b/  networks that you trained yourself
@@ -24,6 +24,7 @@ EPILOG = """examples:
   samotion-run --engines fast/ video.mp4 -o out/      run with them
   samotion-export --preset fast --precision fp16 -o fast16/      FP16 where it does no harm, measured on real inputs
   samotion-export --from fast/ --precision fp16 -o fast16/       the same of graphs that are there
+  samotion-export --from fast/ --precision int8 --calibrate CLIPS -o fast8/      image encoders in INT8
 
 TensorRT plans, from graphs that are there or on top of an export (no PyTorch needed but for an export):
   samotion-export --preset nano --backend tensorrt -o nano-trt/    the shipped graphs, for this machine's GPU
@@ -58,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
         print("samotion-export: interrupted", file=sys.stderr)
         return 130
     where = options.output or options.source
-    print(f"{where}: {manifest.name} {manifest.digest}, {time.perf_counter() - begun:.0f} s")
+    print(f"{where}: {manifest.name} {manifest.digest}, {manifest.precision}, {time.perf_counter() - begun:.0f} s")
     return 0
 
 
@@ -79,15 +80,23 @@ def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
     elif source is None:
         manifest = _graphs(options, tell)
         source, out = out, None
-    if options.precision == HALF:
-        from samotion.export.precision import convert
-
-        into = out or source
-        manifest, _ = convert(source, into, options.calibrate, tell)
-        source, out = into, None
+    if options.precision != FP32:
+        manifest = _converted(options, source, out or source, tell)
+        source, out = out or source, None
     if options.backend not in BACKENDS:
         return manifest
     return add_plans(source, out, options.backend, target, tell)
+
+
+def _converted(options: argparse.Namespace, source: Path, out: Path, tell: Callable[[str], None]) -> Manifest:
+    """Write the bundle in ``source`` to ``out`` in the precision asked for."""
+    if options.precision == FP16:
+        from samotion.export.precision import convert
+
+        return convert(source, out, options.calibrate, tell)[0]
+    from samotion.export.quantise import convert as quantise
+
+    return quantise(source, out, options.calibrate, tell, for_plans=options.backend in BACKENDS)[0]
 
 
 def _graphs(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifest:
@@ -127,8 +136,10 @@ def _contradiction(options: argparse.Namespace) -> str | None:
             return (
                 "--from takes the graphs of a bundle as they are; leave out --preset, --masks, --depth and --weights"
             )
-        if options.backend not in BACKENDS and options.precision != HALF:
-            return f"--from builds plans: name their --backend, {' or '.join(BACKENDS)}, or --precision {HALF}"
+        if options.backend not in BACKENDS and options.precision == FP32:
+            return (
+                f"--from builds plans: name their --backend, {' or '.join(BACKENDS)}, or --precision {FP16} or {INT8}"
+            )
     elif options.output is None:
         return "the following arguments are required: -o/--output"
     return None
@@ -136,12 +147,13 @@ def _contradiction(options: argparse.Namespace) -> str | None:
 
 def _contradiction_of_precision(options: argparse.Namespace) -> str | None:
     """Return what --precision does not go together with, if anything."""
-    if options.calibrate is not None and options.precision != HALF:
-        return f"--calibrate names clips that --precision {HALF} is chosen by"
-    if options.precision == HALF and options.check is not None:
+    precision = options.precision
+    if precision == FP32:
+        return f"--calibrate names clips for --precision {FP16} and {INT8}" if options.calibrate is not None else None
+    if options.check is not None:
         return "--check looks at a bundle and writes nothing"
-    if options.precision == HALF and options.source is not None and options.output is None:
-        return "--precision fp16 would take the place of the graphs that --from names; name another folder with -o"
+    if options.source is not None and options.output is None:
+        return f"--precision {precision} would take the place of the graphs that --from names; name a folder with -o"
     return None
 
 
@@ -191,8 +203,18 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--hardware-compatible", action="store_true", help="tensorrt plans that run on every GPU from 8.0 on, slower")
     add("--version-compatible", action="store_true", help="tensorrt plans that later versions run too, slower")
-    add("--precision", choices=("fp32", HALF), default="fp32", help="what the graphs compute in (default: fp32)")
-    add("--calibrate", metavar="DIR", type=Path, help="clips to choose fp16's islands by, besides made scenes")
+    add(
+        "--precision",
+        choices=(FP32, FP16, INT8),
+        default=FP32,
+        help="what the graphs compute in; int8: the image encoders, for the backend named (default: fp32)",
+    )
+    add(
+        "--calibrate",
+        metavar="DIR",
+        type=Path,
+        help="clips to choose fp16's islands or int8's ranges by, besides made scenes",
+    )
     add("--timing-cache", metavar="FILE", type=Path, help="kernels that tensorrt measured, read and added to")
     return parser
 

@@ -53,7 +53,7 @@ def tell_whether_it_fits(bundle: Path, backend: str | None, tell: Tell) -> bool:
     asked = [ONNX, *(name for name in BACKENDS if name in manifest.plans)] if backend is None else [backend]
     machine = this_machine()
     findings = [finding for name in asked for finding in check(bundle, manifest, name, machine)]
-    tell(f"{bundle}: {manifest.name} {manifest.digest} on {machine}")
+    tell(f"{bundle}: {manifest.name} {manifest.digest}, {manifest.precision}, on {machine}")
     tell(table(findings))
     return not any(finding.problem for finding in findings)
 

@@ -142,6 +142,8 @@ def _run_all(inputs: list[str], args: argparse.Namespace, warnings: "_Warnings")
     with Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle:
         settings = Settings.published() if args.parity else Settings().override(bundle.settings)
         settings = settings.override(given)
+        if (precision := bundle.manifest.precision) != "float32":
+            _note(f"{bundle.name} {bundle.digest} is {precision}")
         for path, wanted, name in zip(inputs, plain, distinct_names(plain), strict=True):
             if name != wanted:
                 _note(f"{path} is written as {name}: {wanted} is taken")
@@ -169,7 +171,12 @@ def _run_one(
 
     def about() -> dict[str, Any]:
         return {
-            "bundle": {"name": bundle.name, "digest": bundle.digest, "provider": args.provider},
+            "bundle": {
+                "name": bundle.name,
+                "digest": bundle.digest,
+                "precision": bundle.manifest.precision,
+                "provider": args.provider,
+            },
             "input": {"path": source.label},
             "warnings": list(warnings.lines),
         }

@@ -39,7 +39,8 @@ def test_the_map_stands_in_the_manifest(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["--from", "x", "--precision", "fp16"], "name another folder"),
+        (["--from", "x", "--precision", "fp16"], "name a folder"),
+        (["--from", "x", "--precision", "int8"], "name a folder"),
         (["--preset", "nano", "--calibrate", "x", "-o", "y"], "--calibrate names clips"),
         (["--check", "x", "--precision", "fp16"], "--check looks at a bundle"),
     ],
