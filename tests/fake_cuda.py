@@ -2,13 +2,16 @@
 
 GPU memory is the host's, at its real addresses; reading memory that was freed or is outside an allocation fails, what
 was never written is NaN, and whoever writes behind an allocation is found out. Streams are as lazy as they may be:
-nothing on one happens until somebody waits for it, and then no more than that, so that whatever is not made to wait
-for something else comes too early. Kernels are the very sources, compiled for the host (kernels_host).
+nothing on one happens until somebody waits for it, and then no more than that, so that what is not made to wait for
+what fills its inputs comes too early. Or they get on by chance, each at its own pace, so that what does not wait
+for those that still read what it writes over comes too early as well. Kernels are the very sources, compiled for the
+host (kernels_host).
 """
 
 import bisect
 import ctypes
 import functools
+import random
 from collections import deque
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
@@ -36,9 +39,13 @@ class FakeLogicError(FakeCudaError):
 
 
 class Memory:
-    """All GPU memory. log: what happened, in order. strangers: addresses of others may be read, too."""
+    """All GPU memory. log: what happened, in order. strangers: addresses of others may be read, too.
 
-    def __init__(self) -> None:
+    seed: lets streams get on by chance; None: they are lazy.
+    """
+
+    def __init__(self, seed: int | None = None) -> None:
+        self._chance = None if seed is None else random.Random(seed)
         self.blocks: dict[int, np.ndarray] = {}
         self.log: list[tuple[Any, ...]] = []
         self.limit = 1 << 40
@@ -84,6 +91,12 @@ class Memory:
     def count(self, what: str) -> int:
         return sum(entry[0] == what for entry in self.log)
 
+    def get_on(self) -> None:
+        """Let some stream do some of its work, or not."""
+        if self._chance is not None and self._chance.random() < 0.5:
+            stream = self._chance.choice(list(self.streams.values()))
+            stream.run_to(min(stream.issued, stream.done + self._chance.randrange(12)))
+
     def synchronize(self) -> None:
         for stream in list(self.streams.values()):
             stream.run_to(stream.issued)
@@ -116,6 +129,7 @@ class Stream:
     def put(self, work: Callable[[], object]) -> None:
         self._todo.append(work)
         self.issued += 1
+        self._memory.get_on()
 
     def run_to(self, count: int) -> None:
         if self._busy:  # what it waits for waits for what it did before

@@ -18,9 +18,9 @@ from samotion.engines.profiles import profile
 VERSION = "10.13.2.6"
 
 
-def install(patch: pytest.MonkeyPatch) -> Memory:
-    """Put the stand-ins where pycuda and TensorRT would be, and return the GPU's memory."""
-    memory = Memory()
+def install(patch: pytest.MonkeyPatch, seed: int | None = None) -> Memory:
+    """Put the stand-ins where pycuda and TensorRT would be, and return the GPU's memory; seed: see there."""
+    memory = Memory(seed)
     driver = pycuda_driver(memory)
     patch.setitem(sys.modules, "pycuda", type(sys)("pycuda"))
     patch.setattr(sys.modules["pycuda"], "driver", driver, raising=False)

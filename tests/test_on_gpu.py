@@ -6,16 +6,20 @@ streams as lazy as they may be. OpenCV resizes by its own code here: see samotio
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from operator import and_, or_
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+import onnxruntime
 import pytest
 from tests.fake_cuda import Memory
 from tests.gpu_stand_in import install, stand_in_bundle, stand_in_onnx_runtime
 
+from samotion.engines.backends import BACKENDS, Target
 from samotion.engines.bundle import EMBEDDED, Bundle
+from samotion.engines.machine import this_machine
 from samotion.engines.manifest import read
 from samotion.runtime.arrays import Arrays
 from samotion.runtime.cli import DEMO
@@ -30,7 +34,7 @@ from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Tracks
 
 # As the published bundles are: one click that is corrected, few clicked frames, masks enlarged as they are.
 PUBLISHED = {"prompt_step": 16, "clicks": 1, "background_clicks": 0, "follow_edges": False}
-WAYS: dict[str, dict[str, Any]] = {"as shipped": {}, "as published": PUBLISHED}
+WAYS: dict[str, dict[str, Any]] = {"as shipped": {"motion_frames": 5}, "as published": PUBLISHED}
 FRAMES = 12
 
 
@@ -48,10 +52,11 @@ def cubins(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cubins")
 
 
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch, cubins: Path) -> Memory:
+@pytest.fixture(params=[None])
+def memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cubins: Path) -> Memory:
+    """The GPU's, with lazy streams, or those that get on by chance where a test gives a seed."""
     monkeypatch.setenv("SAMOTION_CACHE", str(cubins))
-    return install(monkeypatch)
+    return install(monkeypatch, request.param)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +96,9 @@ def same(found: Found, wanted: Found) -> None:
 
 
 # With one object at once the two that are found take turns.
-@pytest.mark.parametrize(("way", "most_objects"), [("as shipped", 16), ("as published", 1)])
+@pytest.mark.parametrize(
+    ("way", "most_objects", "memory"), [("as shipped", 16, None), ("as published", 1, 0)], indirect=["memory"]
+)
 def test_the_gpu_s_answers_are_the_cpu_s(
     way: str, most_objects: int, clip: Clip, wanted: dict[str, Found], memory: Memory
 ) -> None:
@@ -140,3 +147,30 @@ def test_objects_are_carried_from_window_to_window(memory: Memory) -> None:
     assert wanted.seconds["carrying"] > 0
     assert memory.count("up")
     same(Found(found.tracks, found.labels, found.masks), Found(wanted.tracks, wanted.labels, wanted.masks))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(this_machine().gpu is None, reason="needs an NVIDIA GPU")
+@pytest.mark.parametrize("provider", ["cuda", *BACKENDS])
+@pytest.mark.parametrize("way", WAYS)
+def test_on_a_real_gpu_the_answers_are_close_to_the_cpu_s(
+    way: str, provider: str, clip: Clip, wanted: dict[str, Found], tmp_path: Path
+) -> None:
+    """Its own float32: masks that overlap, and the same labels but for those at the threshold."""
+    pytest.importorskip("pycuda")
+    folder = EMBEDDED
+    if provider in BACKENDS:
+        pytest.importorskip(BACKENDS[provider].module)
+        from samotion.export.plans import add_plans
+
+        folder = tmp_path / "bundle"
+        add_plans(EMBEDDED, folder, provider, Target(), lambda _: None)
+    elif "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("needs ORT with CUDA")
+    with Bundle.load(folder, provider=provider) as bundle:
+        arrays = arrays_for(bundle)
+        found, again = (found_in(clip, bundle, way, arrays) for _ in range(2))
+    same(again, found)
+    assert (found.labels.dynamic == wanted[way].labels.dynamic).mean() >= 0.99
+    both, either = (op(found.masks.values.any(0), wanted[way].masks.values.any(0)).sum() for op in (and_, or_))
+    assert both / either >= 0.98
