@@ -147,22 +147,15 @@ class Search:
                 self._level[name] = self._next(name)
 
     def relieved(self, trial: Trial) -> Trial:
-        """Return a choice with at most RELIEF of ``trial``'s error: island after island where it takes off most.
+        """Return a choice with at most RELIEF of ``trial``'s error: the next islands of all modules, step by step.
 
         All of the graph is FP32 where nothing less does.
         """
         aim = RELIEF * self._error(trial.islands)
-        error = self._error(islands(self._roles, self._level))
-        while error > aim and (further := self._further_levels()):
-            errors = {name: self._error(islands(self._roles, level)) for name, level in further.items()}
-            best = min(errors, key=lambda name: errors[name])
-            self._level, error = further[best], errors[best]
+        while self._error(islands(self._roles, self._level)) > aim and min(self._level.values()) < len(STEPS):
+            step = min(self._level.values()) + 1
+            self._level = {name: max(level, step) for name, level in self._level.items()}
         return self.satisfied()
-
-    def _further_levels(self) -> dict[str, dict[str, int]]:
-        """Return by module that is not all FP32 the levels of all modules with its next island."""
-        waiting = [name for name in self._roles.order if self._level[name] < len(STEPS)]
-        return {name: {**self._level, name: self._next(name)} for name in waiting}
 
     def _error(self, chosen: Islands) -> float:
         """Return the error of a choice: the geometric mean over outputs of ‖difference‖ / ‖reference‖."""

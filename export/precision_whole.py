@@ -42,7 +42,6 @@ class Whole:
         self._entries = {name: _at(bundle, entry) for name, entry in manifest.graphs.items()}
         self._clips = clips
         self._wanted = self._answers({}, clips)
-        self._alone: dict[tuple[int, str, int], float] = {}
 
     def compare(self, half: Mapping[str, ModelProto], which: Sequence[int] | None = None) -> list[Agreement]:
         """Return how the answers with the graphs ``half`` agree with float32's, for all clips or those numbered."""
@@ -53,13 +52,12 @@ class Whole:
             for number, answer in zip(numbers, found, strict=True)
         ]
 
-    def alone(self, half: Mapping[str, ModelProto], number: int) -> dict[str, float]:
-        """Return the IoU with float32's masks of one clip with each of the graphs ``half`` in float16 by itself."""
-        for name, model in half.items():
-            key = (number, name, id(model))
-            if key not in self._alone:
-                self._alone[key] = self.compare({name: model}, [number])[0].iou
-        return {name: self._alone[number, name, id(model)] for name, model in half.items()}
+    def without(self, half: Mapping[str, ModelProto], number: int) -> dict[str, float]:
+        """Return the IoU with float32's masks of one clip with each of the graphs ``half`` in turn in float32."""
+        return {
+            name: self.compare({other: model for other, model in half.items() if other != name}, [number])[0].iou
+            for name in half
+        }
 
     def _answers(self, half: Mapping[str, ModelProto], clips: Sequence[Sample]) -> list[Result]:
         """Run the pipeline."""
@@ -78,8 +76,9 @@ class Whole:
 def mend(
     whole: Whole, searches: Mapping[str, Search], trials: dict[str, Trial], tell: Callable[[str], None]
 ) -> list[dict[str, Any]]:
-    """Give the graph that changes most of the clip that is farthest off more islands, until all clips are within
-    the bounds; return the rounds for the report. ``trials`` is brought up to date.
+    """Give more islands to the graph without whose rounding the worst clip agrees best, until all are within bounds.
+
+    Returns the rounds for the report; ``trials`` is brought up to date.
     """
     rounds: list[dict[str, Any]] = []
     while True:
@@ -90,11 +89,11 @@ def mend(
         tell(f"end to end: {sum(BOUNDS.hold([row]) for row in rows)} of {len(rows)} clips within the bounds")
         if BOUNDS.hold([rows[least]]):
             return rounds
-        alone = whole.alone(half, least)
-        name = min(alone, key=lambda graph: (alone[graph], -trials[graph].worst))
-        rounds[-1] |= {"worst": rows[least].name, "alone": alone, "more_islands": name}
+        without = whole.without(half, least)
+        name = max(without, key=lambda graph: (without[graph], trials[graph].worst))
+        rounds[-1] |= {"worst": rows[least].name, "without": without, "more_islands": name}
+        tell(f"{rows[least].name}: IoU {rows[least].iou:.4f}, {without[name]:.4f} without {name}: more islands there")
         trials[name] = searches[name].relieved(trials[name])
-        tell(f"{rows[least].name}: IoU {rows[least].iou:.4f}, {name} alone {alone[name]:.4f}: more islands there")
 
 
 def _at(bundle: Path, entry: GraphEntry) -> GraphEntry:
