@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+import operator
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any
@@ -177,9 +178,10 @@ class DeviceArray:
             if step != 1:
                 raise IndexError(f"rows {rows} of an array on the GPU: expected a slice without a step")
             return self._over((max(0, last - first), *inner), first * row)
-        if not 0 <= rows < len(self):
-            raise IndexError(f"row {rows} of an array on the GPU with {len(self)}")
-        return self._over(inner, rows * row)
+        number = operator.index(rows)
+        if not 0 <= number < len(self):
+            raise IndexError(f"row {number} of an array on the GPU with {len(self)}")
+        return self._over(inner, number * row)
 
     def reshape(self, *shape: int) -> "DeviceArray":
         """Return the same numbers in another shape, without a copy."""

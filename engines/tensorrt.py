@@ -166,7 +166,8 @@ class TensorRtEngine:
             self._context.set_tensor_address(name, int(array.__cuda_array_interface__["data"][0]))
         if self._strangers:
             self._device.synchronise()  # their streams are known by number only
-        self._producers = [array.line for array in there.values() if isinstance(array, DeviceArray)]
+        lines = [array.line for array in there.values() if isinstance(array, DeviceArray)]
+        self._producers = list({id(line): line for line in lines}.values())
         for producer in self._producers:
             self._line.after(producer)
         if shapes != self._shapes:

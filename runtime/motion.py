@@ -41,7 +41,7 @@ def label(
     frames = len(clip.frames)
     pace = 1 if settings.motion_frames is None else -(-frames // settings.motion_frames)
     xy, engine = arrays.normalised_xy(tracks.xy, clip.size), bundle.engine("motion")
-    visible, maps = arrays.down(tracks.visible), disparity.values.reshape(1, *disparity.values.shape)
+    visible, maps = arrays.down(tracks.visible), disparity.values
     total, weight = np.zeros(len(xy)), np.zeros(len(xy))
     with progress.stage("motion", pace) as stage:
         for first in range(pace):
@@ -51,7 +51,7 @@ def label(
                 visible=arrays.every(tracks.visible, first, pace),
                 visibility=arrays.every(tracks.visibility, first, pace),
                 confidence=arrays.every(tracks.confidence, first, pace),
-                disparity=arrays.every(maps, first, pace)[0],
+                disparity=maps if pace == 1 else arrays.joined([maps[t : t + 1] for t in range(first, frames, pace)]),
                 semantics=features.values,
             )
             seen = visible[:, first::pace].sum(axis=1)

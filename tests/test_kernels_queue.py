@@ -90,3 +90,15 @@ def test_frames_and_memories_are_joined(gpu: Gpu) -> None:
     found = gpu.padded([list(part) for part in there], (5, 4)).numpy()
     np.testing.assert_array_equal(found, between.padded(rows, (5, 4)))
     np.testing.assert_array_equal(gpu.zeros((2, 3)).numpy(), np.zeros((2, 3)))
+
+
+def test_filtering_may_leave_no_track(gpu: Gpu) -> None:
+    far = np.full((70, 3), 50, np.float32)  # logits of what is hidden and uncertain
+    xy, asked = RNG.random((70, 3, 2), np.float32), np.zeros(70, np.int64)
+    held = gpu.filtered(gpu.up(xy), gpu.up(far), gpu.up(far), asked)
+    tracks = gpu.down_tracks(held)
+    assert tracks.xy.shape == (0, 3, 2)
+    assert tracks.query_frame.dtype == np.int64
+    assert gpu.normalised_xy(held.xy, (48, 85)).numpy().shape == (0, 3, 2)
+    seen = gpu.down_tracks(gpu.filtered(gpu.up(xy), gpu.up(-far), gpu.up(-far), asked))
+    np.testing.assert_array_equal(seen.xy, xy)

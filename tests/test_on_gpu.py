@@ -113,6 +113,9 @@ def test_the_gpu_s_answers_are_the_cpu_s(
     assert not memory.count("alloc")
     assert not memory.count("pinned")
     came_and_went(memory, clip, wanted[way], WAYS[way].get("follow_edges", True))
+    # Before the host waits for anything the tracker's three engines and depth have all their work.
+    waited = next(i for i, entry in enumerate(memory.log) if entry[0] == "sync")
+    assert len({entry[1] for entry in memory.log[:waited] if entry[0] == "run"}) == 4
 
 
 def came_and_went(memory: Memory, clip: Clip, found: Found, follow_edges: bool) -> None:
