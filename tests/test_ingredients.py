@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from samotion.export.training import ingredients, motion
-from samotion.export.training.motion import Data, pick
+from samotion.export.training.motion import Data, drawn, pick
 from samotion.export.training.motion_augment import WHOLE, draw
 from samotion.export.training.motion_data import TrackSample, from_scene
 
@@ -39,6 +39,14 @@ def test_stills_errors_and_cameras_are_left_out(scene: TrackSample) -> None:
         assert np.isin(np.abs(drawn.xy[..., 1]), known).all()
     stills = [draw(scene, 0, np.random.default_rng(seed)) for seed in range(60)]
     assert any(not sample.label.any() for sample in stills)
+
+
+def test_views_without_a_track_are_drawn_again(scene: TrackSample) -> None:
+    late = scene.visible & (np.arange(scene.visible.shape[1]) == scene.visible.shape[1] - 1)
+    data = Data([], {"clip": [replace(scene, exact=False, visible=late)]}, {})
+    views = [len(drawn(data, np.random.default_rng(seed), WHOLE).label) for seed in range(20)]
+    empty = [len(draw(data.clips["clip"][0], 0, np.random.default_rng(seed)).label) for seed in range(20)]
+    assert min(views) > min(empty) == 0
 
 
 def test_the_table_has_every_ingredient(

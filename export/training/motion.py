@@ -73,6 +73,13 @@ def pick(data: Data, rng: np.random.Generator, recipe: Recipe) -> TrackSample:
     return chosen[int(rng.integers(len(chosen)))]
 
 
+def drawn(data: Data, rng: np.random.Generator, recipe: Recipe) -> TrackSample:
+    """Draw a view of a sample that shows a track: a few frames of a clip may show none."""
+    while not len((sample := draw(pick(data, rng, recipe), NANO.semantics, rng, recipe)).label):
+        pass
+    return sample
+
+
 def logits_of(network: MotionNetwork, sample: TrackSample) -> Tensor:
     """Return the network's logits (N,) for a sample; scenes have no semantics, which reads as zeros."""
     xy, visibility, confidence, depth, semantics = (
@@ -139,7 +146,7 @@ def train(
         network.train()
         losses, scores = [], []
         for _ in range(BATCH):
-            sample = draw(pick(data, rng, recipe), NANO.semantics, rng, recipe)
+            sample = drawn(data, rng, recipe)
             logits = logits_of(network, sample)
             losses.append(balanced_loss(logits, torch.from_numpy(sample.label)))
             known = sample.label >= 0
