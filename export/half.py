@@ -80,8 +80,8 @@ class _Writer:
         graph = self._view.graph
         for node in list(graph.node):
             self._write(node)
-        for name in self._outputs:
-            self._as(name, WIDE)
+        for value in graph.output:  # in their order: the same graph, the same file
+            self._as(value.name, WIDE)
         constants = self._constants()
         del graph.node[:], graph.initializer[:]
         graph.node.extend(self._nodes)

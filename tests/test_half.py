@@ -158,3 +158,10 @@ def test_large_weights_lie_beside_the_graph(tmp_path: Path) -> None:
     entry = entry_of(tmp_path / "memory_encoder.onnx")
     assert sorted(entry.sha256) == ["memory_encoder.onnx", "memory_encoder.onnx.data"]
     assert View(load(tmp_path / "memory_encoder.onnx")).types == View(model).types
+
+
+def test_the_same_graph_is_the_same_file() -> None:
+    model = to_half(load(EMBEDDED / "mask_encoder.onnx"), ())
+    outputs = [value.name for value in model.graph.output]
+    made = [name for node in model.graph.node for name in node.output if name in outputs]
+    assert made == outputs, "in the graph's order, not in that of a set"
