@@ -238,3 +238,9 @@ def test_a_graph_whose_types_are_unknown_is_refused() -> None:
     model = helper.make_model(helper.make_graph(nodes, "made", infos[:1], infos[1:]))
     with pytest.raises(EngineError, match="cannot tell the type of m"):
         to_half(model, ())
+
+
+def test_what_is_cut_at_a_threshold_has_a_bound_of_its_own() -> None:
+    off = Deviation(0.99999, 0.002, 0.002)
+    assert holds({"disparity": off})
+    assert not holds({"probability": off})
