@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samotion.engines.bundle import Bundle
+from samotion.engines.engine import TensorSpec
 from samotion.engines.manifest import DepthInput, SemanticsInput, TrackerInput
 from samotion.export.motion import NANO, MotionNetwork
 from samotion.export.motion_blocks import Attention
@@ -133,8 +134,12 @@ class StandIn:
     def __init__(self) -> None:
         self.digest = "stand-in"
         self.settings = {"max_tracks": 50}
+        keys = TensorSpec("keys", "float32", ("B", "h", "w", 8))
         self.manifest = SimpleNamespace(
-            tracker=TrackerInput(16), depth=DepthInput(28, 14), semantics=SemanticsInput(14, None)
+            tracker=TrackerInput(16),
+            depth=DepthInput(28, 14),
+            semantics=SemanticsInput(14, None),
+            graphs={"semantics": SimpleNamespace(outputs=(keys,))},
         )
 
     def engine(self, graph: str) -> Callable[..., dict[str, Any]]:

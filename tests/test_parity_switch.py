@@ -25,7 +25,8 @@ def settings_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) ->
         seen.append(given[2])
         raise Seen
 
-    bundle = SimpleNamespace(settings={"clicks": 8, "prompt_step": 4, "background_clicks": 8, "max_tracks": 700})
+    own = {"clicks": 8, "prompt_step": 4, "background_clicks": 8, "max_tracks": 700}
+    bundle = SimpleNamespace(settings=own, manifest=SimpleNamespace(precision="float32"))
     monkeypatch.setattr(Bundle, "load", lambda *_, **__: nullcontext(bundle))
     monkeypatch.setattr(running, "stream", stop)
     (folder / "frames").mkdir(exist_ok=True)
