@@ -14,6 +14,7 @@ from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import Labelled
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.manifest import EMBEDDED
 from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
@@ -47,6 +48,13 @@ def guarded(program: str, work: Callable[[], int]) -> int:
     except SamotionError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         return 2
+
+
+def pair_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of what holds one bundle to another."""
+    parser.add_argument("--engines", type=Path, required=True, metavar="A", help="bundle under test")
+    shipped = "its reference (default: the shipped nano)"
+    parser.add_argument("--against", type=Path, default=EMBEDDED, metavar="B", help=shipped)
 
 
 def parser_of(program: str, description: str, epilog: str) -> argparse.ArgumentParser:

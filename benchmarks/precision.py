@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks.command import guarded, names
+from samotion.benchmarks.command import guarded, names, pair_options
 from samotion.benchmarks.datasets import find_clips
 from samotion.benchmarks.evaluation import predicted_ids
 from samotion.benchmarks.metrics import binary_scores
@@ -18,7 +18,7 @@ from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import Labelled
 from samotion.calibration.end_to_end import Agreement, Bounds, agree, means
 from samotion.engines.bundle import Bundle
-from samotion.engines.manifest import EMBEDDED, read
+from samotion.engines.manifest import read
 from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
@@ -59,8 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of clips")
     add("--clips", type=names, default=(), metavar="A,B", help="only these clips (default: all)")
-    add("--engines", type=Path, required=True, metavar="A", help="bundle under test")
-    add("--against", type=Path, default=EMBEDDED, metavar="B", help="its reference (default: the shipped nano)")
+    pair_options(parser)
     add("--threads", type=int, default=0, metavar="N", help="CPU threads of one engine (default: all cores)")
     add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
     return parser

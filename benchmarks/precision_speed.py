@@ -10,12 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks.command import guarded
+from samotion.benchmarks.command import guarded, pair_options
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.calibration.activations import RecordingBundle, folder_clips
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.engines.manifest import EMBEDDED
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 
@@ -48,8 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of clips; the first is run")
-    add("--engines", type=Path, required=True, metavar="A", help="bundle under test")
-    add("--against", type=Path, default=EMBEDDED, metavar="B", help="its reference (default: the shipped nano)")
+    pair_options(parser)
     add("--threads", type=int, default=1, metavar="N", help="CPU threads of one engine (default: 1)")
     add("--rounds", type=int, default=20, metavar="N", help="calls of each engine (default: 20)")
     add("--runs", type=int, default=5, metavar="N", help="runs of the whole pipeline in each (default: 5)")

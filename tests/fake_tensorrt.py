@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import InvalidProtobuf
 from tests.fake_cuda import FakeLogicError, Memory
 
 Shape = tuple[int, ...]
@@ -141,7 +142,7 @@ def tensorrt(memory: Memory, version: str = "10.13.2.6") -> ModuleType:
             try:
                 plan = Toy(json.loads(data)) if data[:1] == b"{" else Graph(data)
                 tensors = {**plan.inputs, **plan.outputs}
-            except Exception:
+            except (ValueError, KeyError, InvalidProtobuf):  # neither a toy nor a graph
                 self._log.log(
                     Logger.ERROR,
                     "IRuntime::deserializeCudaEngine: Error Code 1: Serialization (Serialization assertion magic "

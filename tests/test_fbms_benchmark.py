@@ -5,15 +5,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image
 from tests.labelled import HEIGHT, WIDTH, perfect, picture_of, put_in_place_of_engines, truth_of
 
-from samotion.benchmarks import fbms, segtrack
+from samotion.benchmarks import fbms
 from samotion.benchmarks.evaluation import evaluate_clip
 from samotion.benchmarks.fbms_clips import FbmsClip, find, read_definition
-from samotion.benchmarks.moseg_metrics import RegionScores, region_scores, summed
 from samotion.engines.errors import InputError
 from samotion.runtime.values import Bytes
 
@@ -220,124 +217,4 @@ def test_fbms_counts_frames_from_0_and_scores_only_the_annotated(tmp_path: Path)
 # --- FBMS's own measures -------------------------------------------------------------------------------------------
 
 
-def halves(left: int, right: int, rows: int = 4, columns: int = 8) -> Bytes:
-    labels = np.full((1, rows, columns), left, np.uint8)
-    labels[:, :, columns // 2 :] = right
-    return labels
-
-
-def test_a_perfect_answer() -> None:
-    scores = region_scores(truth_of(2), 7 * truth_of(2))
-    assert scores == RegionScores(1, 1, 2, 2)
-    assert scores.f == 1
-
-
-def test_an_empty_answer_leaves_regions_without_a_cluster() -> None:
-    truth = halves(0, 1)
-    scores = region_scores(truth, np.zeros_like(truth))
-    # The one cluster goes to one half, with precision 1/2 and recall 1; the other half has none: 1 and 0.
-    assert (scores.precision, scores.recall) == (0.75, 0.5)
-    assert (scores.found, scores.objects) == (0, 1)
-    assert scores.f == pytest.approx(0.6)
-
-
-def test_a_split_object_counts_its_larger_part() -> None:
-    truth = halves(0, 1)
-    prediction = truth.copy()
-    prediction[0, 0, 4:] = 2  # a quarter of the object
-    scores = region_scores(truth, prediction)
-    assert scores.precision == 1
-    assert scores.recall == pytest.approx((1 + 0.75) / 2)
-    assert scores.found == 1  # F of the object is 6/7
-
-
-def test_uncertain_pixels_weigh_less() -> None:
-    truth = halves(0, 1)
-    prediction = truth.copy()
-    prediction[0, 0, 4:] = 0
-    certainty = np.ones(truth.shape, np.float32)
-    certainty[0, 0, 4:] = 0
-    assert region_scores(truth, prediction, certainty) == RegionScores(1, 1, 1, 1)
-    assert region_scores(truth, prediction).recall < 1
-    nothing = np.where(truth == 1, 0, 1).astype(np.float32)  # a region nobody is sure of is not there
-    assert region_scores(truth, prediction, nothing).objects == 0
-
-
-def test_the_data_sets_f_is_that_of_the_mean_precision_and_recall() -> None:
-    rows = [RegionScores(1.0, 0.5, 1, 2), RegionScores(0.5, 0.5, 0, 1)]
-    assert summed(rows) == {"precision": 0.75, "recall": 0.5, "f": 0.6, "found": 1, "objects": 3}
-    assert summed([])["f"] is None
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.integers(0, 2**32 - 1), st.integers(1, 4), st.integers(1, 5))
-def test_scores_are_shares_and_names_do_not_matter(seed: int, regions: int, clusters: int) -> None:
-    rng = np.random.default_rng(seed)
-    truth = rng.integers(0, regions, (2, 5, 6)).astype(np.uint8)
-    prediction = rng.integers(0, clusters, (2, 5, 6)).astype(np.uint8)
-    scores = region_scores(truth, prediction)
-    assert 0 <= scores.precision <= 1
-    assert 0 <= scores.recall <= 1
-    assert 0 <= scores.found <= scores.objects == len(np.unique(truth)) - 1
-    order = rng.permutation(clusters).astype(np.uint8)
-    other = region_scores(truth, order[prediction])
-    if len(np.unique(prediction)) >= len(np.unique(truth)):  # else equal sums may leave another region empty
-        assert other.f == pytest.approx(scores.f, abs=0.05)
-    assert region_scores(truth, truth).f == 1
-
-
 # --- SegTrackv2 ----------------------------------------------------------------------------------------------------
-
-
-def write_segtrack(data: Path) -> None:
-    one, two = truth_of(1), truth_of(2)
-    for clip, truth in (("frog", one), ("bmx", two)):
-        frames = data / "JPEGImages" / clip
-        frames.mkdir(parents=True)
-        masks = data / "GroundTruth" / clip
-        for index, labels in enumerate(truth):
-            picture_of(labels).save(frames / f"{clip}_{index:05d}.{'bmp' if clip == 'bmx' else 'png'}")
-            for identity in np.unique(labels)[1:]:
-                folder = masks / str(identity) if clip == "bmx" else masks
-                folder.mkdir(parents=True, exist_ok=True)
-                soft = np.where(labels == identity, 255, 60).astype(np.uint8)  # edges of 1 to 254 occur
-                pixels = np.stack([np.where(labels == 0, 0, soft)] * 3, axis=-1)
-                Image.fromarray(pixels).save(folder / f"{clip}_{index:05d}.png")
-
-
-def test_segtrack_from_the_command_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_segtrack(tmp_path)
-    assert put_in_place_of_engines(monkeypatch) == []
-    report = tmp_path / "report.json"
-    assert segtrack.main(["--data", str(tmp_path), "-o", str(report)]) == 0
-    record = json.loads(report.read_text())
-    assert record["mean"] == record["objects_mean"] == {"j": 1, "f": 1}
-    assert [len(clip["objects"]) for clip in record["clips"]] == [2, 1]
-    assert capsys.readouterr().out.splitlines()[-1].split() == ["the", "paper", "0.763", "-", "-", "-"]
-    assert segtrack.main(["--data", str(tmp_path), "--clips", "worm"]) == 2
-    assert "no clip worm; it has bmx, frog" in capsys.readouterr().err
-
-
-def test_broken_segtrack_folders_are_named(tmp_path: Path) -> None:
-    write_segtrack(tmp_path)
-    bmx = segtrack.find(tmp_path)[0]
-    masks = tmp_path / "GroundTruth" / "bmx" / "2"
-    (masks / "bmx_00002.png").rename(masks / "bmx_0002.png")
-    with pytest.raises(InputError, match=r"bmx: no mask for frame bmx_00002 in .*2 \(1 are missing\)"):
-        bmx.scored()
-    (masks / "bmx_0002.png").rename(masks / "bmx_00002.png")
-    Image.new("L", (WIDTH, HEIGHT)).save(masks / "bmx_00009.png")
-    with pytest.raises(InputError, match="has a mask bmx_00009 but there is no such frame"):
-        bmx.scored()
-    (masks / "bmx_00009.png").unlink()
-    for path in masks.iterdir():
-        Image.new("L", (8, 9)).save(path)
-    with pytest.raises(InputError, match="masks of"):
-        bmx.scored()
-    with pytest.raises(InputError, match="expected JPEGImages"):
-        segtrack.find(tmp_path / "GroundTruth")
-    (tmp_path / "GroundTruth").rename(tmp_path / "Truth")
-    with pytest.raises(InputError, match="no masks"):
-        bmx.scored()

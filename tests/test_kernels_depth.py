@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
+from tests.opencv_code import own_code
 
 from samotion.runtime.between import unit_disparity
 from samotion.runtime.kernels import depth, tables
@@ -20,12 +20,9 @@ VALUES = st.one_of(st.floats(0, 50, width=32), st.sampled_from(LIMITS))
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_code() -> Iterator[None]:
-    """OpenCV's own code and not the library that it calls on Intel's processors."""
-    used = cv2.ipp.useIPP()
-    cv2.ipp.setUseIPP(False)
-    yield
-    cv2.ipp.setUseIPP(used)
+def opencv_s_own() -> Iterator[None]:
+    with own_code():
+        yield
 
 
 def by_kernel(found: Float, size: tuple[int, int], place: Place) -> Float:

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
+from tests.opencv_code import own_code
 
 from samotion.runtime import between
 from samotion.runtime.kernels import masks, tables, twins
@@ -88,12 +89,8 @@ def test_enlarged_masks_are_opencv_s(size: tuple[int, int]) -> None:
     """Its own code's; the library that it calls on Intel's processors where it may computes places less exactly."""
     logits = np.random.default_rng(1).normal(0, 4, (3, 32, 48)).astype(np.float32)
     found = enlarged(logits, *size, Host())
-    used = cv2.ipp.useIPP()
-    try:
-        cv2.ipp.setUseIPP(False)
+    with own_code():
         own = np.stack([cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) for mask in logits])
-    finally:
-        cv2.ipp.setUseIPP(used)
     default = np.stack([cv2.resize(mask, size[::-1], interpolation=cv2.INTER_LINEAR) for mask in logits])
     assert not (found != (own > 0))[np.abs(own) > 1e-5].any()
     assert not (found != (default > 0))[np.abs(own) > 1e-3].any()

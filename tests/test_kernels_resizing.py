@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from typing import get_args
 
-import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from tests import opencv_code
 from tests.kernels_host import Host, Place
 
 from samotion.runtime.kernels import resizing, twins
@@ -36,11 +36,8 @@ def by_runtime(frame: Bytes, size: tuple[int, int], network: str, published: boo
 
 @pytest.fixture
 def own_code() -> Iterator[None]:
-    """OpenCV's own code and not the library that it calls on Intel's processors."""
-    used = cv2.ipp.useIPP()
-    cv2.ipp.setUseIPP(False)
-    yield
-    cv2.ipp.setUseIPP(used)
+    with opencv_code.own_code():
+        yield
 
 
 @st.composite

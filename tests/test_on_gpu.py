@@ -10,12 +10,12 @@ from operator import and_, or_
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import onnxruntime
 import pytest
 from tests.fake_cuda import Memory
 from tests.gpu_stand_in import install, stand_in_bundle, stand_in_onnx_runtime
+from tests.opencv_code import own_code
 
 from samotion.engines.backends import BACKENDS, Target
 from samotion.engines.bundle import EMBEDDED, Bundle
@@ -39,12 +39,9 @@ FRAMES = 12
 
 
 @pytest.fixture(scope="module", autouse=True)
-def own_code() -> Iterator[None]:
-    """OpenCV's own code and not the library that it calls on Intel's processors."""
-    used = cv2.ipp.useIPP()
-    cv2.ipp.setUseIPP(False)
-    yield
-    cv2.ipp.setUseIPP(used)
+def opencv_s_own() -> Iterator[None]:
+    with own_code():
+        yield
 
 
 @pytest.fixture(scope="module")

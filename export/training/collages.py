@@ -2,7 +2,7 @@
 
 `python -m samotion.export.training.collages --photos PHOTOS --stamps STAMPS -o CLIPS` writes CLIPS/<clip>/frames and
 CLIPS/<clip>/masks, which all training commands take as --data. The photographs of Debian's wallpaper packages and the
-stamps of tuxpaint-stamps-default may be used commercially, which DAVIS may not.
+stamps of tuxpaint-stamps-default may be used commercially; of DAVIS its authors state both that and the contrary.
 """
 
 import argparse
