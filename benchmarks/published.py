@@ -43,6 +43,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.resizing import kernels
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, ObjectMasks
+from samotion.runtime.votes import sureness
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
         sam = OneFrameSam(clip, bundle, settings)
         groups = published_masks.group(moving, static, sam, settings)
     with _timed("masks", seconds):
-        masks = published_masks.segment_objects(groups, moving, static, sam, settings)
+        masks = published_masks.segment_objects(groups, moving, static, sam, settings, sureness(labels, settings))
     with _timed("merging", seconds):
         masks = merge_objects(masks)
     return Published(masks, seconds, sam.encoded)

@@ -9,6 +9,7 @@ from samotion.runtime.prompts import background_points, corrective_points, promp
 from samotion.runtime.sam import Answer
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Float, ObjectMasks, Prompt, TrackGroup, Tracks
+from samotion.runtime.votes import with_votes
 
 
 def group(moving: Tracks, static: Tracks, sam: OneFrameSam, settings: Settings) -> list[TrackGroup]:
@@ -27,12 +28,20 @@ def group(moving: Tracks, static: Tracks, sam: OneFrameSam, settings: Settings) 
 
 
 def segment_objects(
-    groups: list[TrackGroup], moving: Tracks, static: Tracks, sam: OneFrameSam, settings: Settings
+    groups: list[TrackGroup],
+    moving: Tracks,
+    static: Tracks,
+    sam: OneFrameSam,
+    settings: Settings,
+    sure: tuple[Float, Float] | None = None,
 ) -> ObjectMasks:
-    """Return the masks of stage 2, each object clicked, remembered and carried both ways by itself."""
+    """Return the masks of stage 2, each object clicked, remembered and carried both ways by itself.
+
+    sure: see runtime.votes.with_votes.
+    """
     masks = np.zeros((len(groups), sam.frames, *sam.size), np.bool_)
     for found, own in zip(groups, masks, strict=True):
-        answers = _clicked(found, moving, static, sam, settings)
+        answers = _clicked(found, moving, static, sam, settings, sure)
         # Memories of clicked frames are made when propagation begins (propagate_in_video_preflight), by when
         # the features of all clicked frames but one are gone.
         bank = MemoryBank({frame: sam.remember(frame, answers[frame], clicked=True) for frame in sorted(answers)})
@@ -44,7 +53,12 @@ def segment_objects(
 
 
 def _clicked(
-    found: TrackGroup, moving: Tracks, static: Tracks, sam: OneFrameSam, settings: Settings
+    found: TrackGroup,
+    moving: Tracks,
+    static: Tracks,
+    sam: OneFrameSam,
+    settings: Settings,
+    sure: tuple[Float, Float] | None,
 ) -> dict[int, Answer]:
     """Return the answers to an object's prompts by frame, corrected where the settings ask for it."""
     prompts = prompts_for(
@@ -58,6 +72,8 @@ def _clicked(
         settings.background_clicks,
         settings.click_confidence,
     )
+    if settings.all_tracks:
+        prompts = with_votes(prompts, found, moving, static, sure)
     shown = promptable(moving.visible, moving.confidence, settings.click_confidence)[found.tracks]
     xy = moving.xy[found.tracks]
     answers = {}

@@ -13,6 +13,7 @@ from samotion.runtime.resizing import kernels
 from samotion.runtime.sam import PADDING, Answer
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
+from samotion.runtime.votes import mask_prompt
 
 
 class OneFrameSam:
@@ -41,6 +42,8 @@ class OneFrameSam:
         height, width = self.size
         scale = np.array([self.limits.size / width, self.limits.size / height], np.float32)
         points, labels = (prompt.xy * scale)[None].astype(np.float32), prompt.positive[None].astype(np.int64)
+        if previous is None and prompt.votes is not None:
+            previous = mask_prompt(prompt.votes, self.size, self.limits.size // 4)[None]
         answer = self._decode(prompt.frame, self._maps(prompt.frame)["features"], points, labels, previous)
         return Answer(fill_holes(answer.mask[0])[None], answer.iou, answer.object_score, answer.pointer)
 

@@ -12,6 +12,7 @@ from samotion.runtime.prompts import corrective_points, promptable, prompts_for
 from samotion.runtime.sam import Answer, MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Float, ObjectMasks, Prompt, TrackGroup, Tracks
+from samotion.runtime.votes import with_votes
 
 # Prompts that go through the mask decoder at once: beyond eight a prompt costs no less.
 PROMPTS_A_BATCH = 8
@@ -40,13 +41,15 @@ def segment_objects(
     network: MaskNetwork,
     settings: Settings,
     progress: Progress,
+    sure: tuple[Float, Float] | None = None,
 ) -> ObjectMasks:
     """Return the masks of the objects that ``groups`` found among the ``dynamic`` tracks.
 
-    static: tracks that do not move by themselves, for background clicks where the settings ask for them.
+    static: tracks that do not move by themselves, for background clicks where the settings ask for them. sure: how
+    much each dynamic and each static track counts where all are heard (see votes.with_votes).
     """
     canvas = network.canvas(len(groups))
-    objects = [_object(number, group, dynamic, static, settings) for number, group in enumerate(groups)]
+    objects = [_object(number, group, dynamic, static, settings, sure) for number, group in enumerate(groups)]
     with progress.stage("masks", len(objects) * network.frames) as stage:
         if objects:
             _click(objects, network, canvas, settings, stage)
@@ -54,7 +57,14 @@ def segment_objects(
         return ObjectMasks(canvas.masks())
 
 
-def _object(number: int, group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settings) -> _Object:
+def _object(
+    number: int,
+    group: TrackGroup,
+    dynamic: Tracks,
+    static: Tracks,
+    settings: Settings,
+    sure: tuple[Float, Float] | None,
+) -> _Object:
     """Return the object of one group with its prompts."""
     prompts = prompts_for(
         group,
@@ -67,6 +77,8 @@ def _object(number: int, group: TrackGroup, dynamic: Tracks, static: Tracks, set
         settings.background_clicks,
         settings.click_confidence,
     )
+    if settings.all_tracks:
+        prompts = with_votes(prompts, group, dynamic, static, sure)
     shown = promptable(dynamic.visible, dynamic.confidence, settings.click_confidence)[group.tracks]
     return _Object(number, dynamic.xy[group.tracks], shown, {prompt.frame: prompt for prompt in prompts})
 

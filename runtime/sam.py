@@ -15,6 +15,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.resizing import Kernels, kernels
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
+from samotion.runtime.votes import mask_prompt
 
 PADDING = -1
 # Bytes that the attention scores of the objects tracked at once may take; one object is tracked whatever it takes.
@@ -201,7 +202,15 @@ class MaskNetwork:
     def _clicked(self, frames: list[int], prompts: list[Prompt], previous: Held | None) -> Answer:
         """Return the masks that prompts on ``frames``, one for each or one for all, ask for."""
         points, labels = self._points(prompts)
-        return self._decode(frames, self._maps(self._features, frames), points, labels, previous)
+        asked = self._votes(prompts) if previous is None else previous
+        return self._decode(frames, self._maps(self._features, frames), points, labels, asked)
+
+    def _votes(self, prompts: list[Prompt]) -> Float | None:
+        """Return the mask prompts (K, h, w) that draw what else is known of the objects, None where nothing is."""
+        said = [prompt.votes for prompt in prompts if prompt.votes is not None]
+        if len(said) < len(prompts):
+            return None
+        return np.stack([mask_prompt(votes, self.size, self.limits.size // 4) for votes in said])
 
     def _decode(
         self,

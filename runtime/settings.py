@@ -24,6 +24,8 @@ class Settings:
     within this part of the frame's diagonal (None, published: they are lost).
     prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
     negative clicks of such a prompt. click_confidence: confidence above which a visible point may be clicked.
+    all_tracks: an object's tracks, and the still ones against them, all enter such a prompt as mask logits, besides
+    the clicks (published: not).
     follow_edges: masks follow the frame's edges, for networks whose own outlines are coarse (published: not).
     best_three: if no track passes, take the best three all the same
     (published; here off, so that "nothing moves" can be said).
@@ -46,6 +48,7 @@ class Settings:
     clicks: int = 1
     background_clicks: int = 0
     click_confidence: float = 0.9
+    all_tracks: bool = False
     follow_edges: bool = False
     best_three: bool = False
     published_resizing: bool = False

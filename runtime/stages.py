@@ -23,6 +23,7 @@ from samotion.runtime.sam import MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.tracks import follow, sample_queries
 from samotion.runtime.values import Bool, Clip, Float, MotionLabels, ObjectMasks, Prompt, TrackGroup, Tracks
+from samotion.runtime.votes import sureness
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,8 @@ class Stages:
         with self.timed("grouping"):
             groups = find_groups(moving, static, network, settings)
         with self.timed("masks"):
-            found = segment_objects(groups, moving, static, network, settings, self.progress)
+            sure = sureness(labels, settings)
+            found = segment_objects(groups, moving, static, network, settings, self.progress, sure)
         with self.timed("merging"):
             return merge_objects(found)
 

@@ -126,12 +126,24 @@ class MotionLabels:
 
 
 @dataclass(frozen=True)
+class Votes:
+    """What points on one frame say of an object: xy (P, 2) float32 pixels; weight (P,) float32, −1 (no part) to 1."""
+
+    xy: Float
+    weight: Float
+
+
+@dataclass(frozen=True)
 class Prompt:
-    """Clicks on one frame: xy (P, 2) float32 pixels; positive (P,) bool, False for a click on background."""
+    """Clicks on one frame: xy (P, 2) float32 pixels; positive (P,) bool, False for a click on background.
+
+    votes: what else is known of where the object is, None for nothing.
+    """
 
     frame: int
     xy: Float
     positive: Bool
+    votes: Votes | None = None
 
 
 @dataclass(frozen=True)

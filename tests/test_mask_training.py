@@ -12,6 +12,7 @@ from samotion.export.training.masks import clip_loss, image_loss
 from samotion.export.training.photographs import Photographs
 from samotion.export.training.tracked_clicks import tracked_clicks
 from samotion.runtime.values import Bool
+from samotion.runtime.votes import LOGIT
 
 
 def disc(side: int, radius: float) -> Bool:
@@ -22,23 +23,39 @@ def disc(side: int, radius: float) -> Bool:
 @given(seed=st.integers(0, 10_000), radius=st.integers(1, 120), kind=st.sampled_from([(16, 16), (8, 0), (8, 8)]))
 @settings(max_examples=60, deadline=None)
 def test_clicks_chosen_from_tracks_lie_in_the_image(seed: int, radius: int, kind: tuple[int, int]) -> None:
-    points, labels = tracked_clicks(np.random.default_rng(seed), disc(256, radius), *kind)
-    if points is None or labels is None:
+    found = tracked_clicks(np.random.default_rng(seed), disc(256, radius), *kind)
+    if found is None:
         return
+    points, labels = found.points, found.labels
     assert 1 <= (labels == 1).sum() <= kind[0]
     assert (labels == 0).sum() <= kind[1]
     assert points.shape == (len(labels), 2)
     assert points.min() >= 0
     assert points.max() < 256
+    assert found.votes.shape == (64, 64)
+    assert np.abs(found.votes).max() <= LOGIT
+
+
+def test_votes_of_tracks_draw_the_object_but_for_their_errors() -> None:
+    mask, votes = disc(256, 60), []
+    for seed in range(100):
+        found = tracked_clicks(np.random.default_rng(seed), mask, 16, 16)
+        if found is not None:
+            votes.append(found.votes)
+    coarse = mask.reshape(64, 4, 64, 4).mean((1, 3)) > 0.5
+    assert np.mean(votes, axis=0)[coarse].mean() > 2
+    assert np.mean(votes, axis=0)[~coarse].mean() < -4
+    assert np.mean([((v > 0) != coarse).any() for v in votes]) > 0.9
 
 
 def test_clicks_chosen_from_tracks_are_mostly_right_but_not_always() -> None:
     mask = disc(256, 60)
     right: dict[int, list[bool]] = {0: [], 1: []}
     for seed in range(200):
-        points, labels = tracked_clicks(np.random.default_rng(seed), mask, 16, 16)
-        if points is None or labels is None:
+        made = tracked_clicks(np.random.default_rng(seed), mask, 16, 16)
+        if made is None:
             continue
+        points, labels = made.points, made.labels
         inside = mask[points[:, 1].astype(int), points[:, 0].astype(int)]
         for label, found in right.items():
             found.extend((inside == label)[labels == label])
@@ -49,8 +66,7 @@ def test_clicks_chosen_from_tracks_are_mostly_right_but_not_always() -> None:
 def test_no_track_on_a_tiny_object_means_no_clicks() -> None:
     missed = 0
     for seed in range(50):
-        points, _ = tracked_clicks(np.random.default_rng(seed), disc(256, 1), 16, 16)
-        missed += points is None
+        missed += tracked_clicks(np.random.default_rng(seed), disc(256, 1), 16, 16) is None
     assert missed > 10
 
 
@@ -58,11 +74,12 @@ def test_no_track_on_a_tiny_object_means_no_clicks() -> None:
 @settings(max_examples=60, deadline=None)
 def test_clicks_are_padded_and_repeat(seed: int) -> None:
     mask = disc(256, 50)
-    points, labels = some_clicks(np.random.default_rng(seed), mask)
-    again, _ = some_clicks(np.random.default_rng(seed), mask)
+    made, again = (some_clicks(np.random.default_rng(seed), mask) for _ in range(2))
+    points, labels = made.points, made.labels
     assert points.shape == (CLICKS, 2)
     assert labels.shape == (CLICKS,)
-    assert np.array_equal(points, again)
+    assert np.array_equal(points, again.points)
+    assert np.array_equal(made.votes, again.votes)
     count = int((labels >= 0).sum())
     assert count >= 1
     assert (labels[:count] >= 0).all()

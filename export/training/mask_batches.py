@@ -8,11 +8,11 @@ from torch import Tensor
 
 from samotion.calibration.sources import Sources
 from samotion.export.training import mask_clips
-from samotion.export.training.mask_clips import CLICKS, Example, Rng
+from samotion.export.training.mask_clips import Example, Rng, no_clicks, some_clicks
 from samotion.export.training.photographs import Photographs
 from samotion.export.training.stamps import Stamps
 from samotion.runtime.preprocess import normalised
-from samotion.runtime.values import Bool, Float, Int
+from samotion.runtime.values import Bool, Float
 
 MOST_OBJECTS = 3
 DRAWN = 0.2  # part of the examples that are drawn scenes
@@ -24,13 +24,14 @@ class Batch:
     """Objects of several clips, clicked on frame 0.
 
     frames: (B, T, 3, S, S) normalised. owner: (K,) the clip of each object. points (K, CLICKS, 2) and labels
-    (K, CLICKS) for every frame: lists of T. truth: (K, T, S/2, S/2) float32 0 or 1.
+    (K, CLICKS) and votes (K, 1, S/4, S/4) for every frame: lists of T. truth: (K, T, S/2, S/2) float32 0 or 1.
     """
 
     frames: Tensor
     owner: Tensor
     points: list[Tensor]
     labels: list[Tensor]
+    votes: list[Tensor]
     truth: Tensor
 
     def there(self, frame: int) -> Tensor:
@@ -40,31 +41,26 @@ class Batch:
 
 def collate(rng: Rng, examples: list[Example]) -> Batch | None:
     """Click up to MOST_OBJECTS objects an example; None if there is nothing to click."""
-    owner, points, labels, truth = [], [], [], []
+    owner, made, truth = [], [], []
     for index, example in enumerate(examples):
         known = example.objects(0)
         for k in rng.permutation(known)[:MOST_OBJECTS]:
             masks = example.instance == k
-            made = [mask_clips.some_clicks(rng, mask) if mask.any() else _no_clicks() for mask in masks]
             owner.append(index)
-            points.append([xy for xy, _ in made])
-            labels.append([marks for _, marks in made])
+            made.append([some_clicks(rng, mask) if mask.any() else no_clicks(len(mask)) for mask in masks])
             truth.append(_halved(masks))
     if not owner:
         return None
     frames = np.stack([normalised(example.frames) for example in examples])
-    at, marks = np.swapaxes(np.array(points), 0, 1), np.swapaxes(np.array(labels), 0, 1)
+    by_frame = list(zip(*made, strict=True))
     return Batch(
         torch.from_numpy(frames),
         torch.tensor(owner),
-        list(torch.from_numpy(at)),
-        list(torch.from_numpy(marks)),
+        [torch.from_numpy(np.stack([own.points for own in asked])) for asked in by_frame],
+        [torch.from_numpy(np.stack([own.labels for own in asked])) for asked in by_frame],
+        [torch.from_numpy(np.stack([own.votes for own in asked])[:, None]) for asked in by_frame],
         torch.from_numpy(np.stack(truth)),
     )
-
-
-def _no_clicks() -> tuple[Float, Int]:
-    return np.zeros((CLICKS, 2), np.float32), np.full(CLICKS, -1)
 
 
 def _halved(masks: Bool) -> Float:

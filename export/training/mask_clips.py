@@ -11,7 +11,7 @@ from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.calibration.sources import Sources
 from samotion.export.training.photographs import Photographs, recolour
 from samotion.export.training.stamps import Stamps
-from samotion.export.training.tracked_clicks import tracked_clicks
+from samotion.export.training.tracked_clicks import Tracked, tracked_clicks
 from samotion.runtime.values import Bool, Bytes, Float
 
 Rng = np.random.Generator
@@ -23,6 +23,7 @@ CLICKS = 32
 WRONG_CLICKS = 0.1
 MOST_WRONG = 0.4
 TRACKED = 0.7  # how often several clicks are chosen as the pipeline chooses them
+HEARD = 0.85  # of those, how often with the votes of all tracks
 SMALLEST = 1 / 1000  # of the image: smaller objects are not asked for
 STAMPED = 0.6  # part of the objects laid over a clip that are stamps, where there are stamps
 SCENE_FRAMES = 8
@@ -176,26 +177,35 @@ def clicks(
     return points, labels
 
 
-def _padded(at: Float, marks: NDArray[np.int64]) -> tuple[Float, NDArray[np.int64]]:
-    """Return CLICKS points and labels, the last of them padding."""
-    points, labels = np.zeros((CLICKS, 2), np.float32), np.full(CLICKS, -1)
-    points[: len(at)], labels[: len(at)] = at, marks
-    return points, labels
-
-
-def some_clicks(rng: Rng, mask: Bool) -> tuple[Float, NDArray[np.int64]]:
+def some_clicks(rng: Rng, mask: Bool) -> Tracked:
     """Return clicks as the runtime may give them: one, one among the background's, or up to 16 of each kind.
 
-    Those of several are mostly chosen from tracks, as the pipeline does, or else drawn from the mask.
+    Those of several are mostly chosen from tracks, as the pipeline does, with the votes of all of them; or else drawn
+    from the mask. Points and labels are padded to CLICKS; without votes their map is 0.
     """
     kind, half = rng.random(), CLICKS // 2
+    silent = np.zeros((mask.shape[0] // 4, mask.shape[1] // 4), np.float32)
     if kind < 0.2:
-        return clicks(rng, mask, 1, 0)
+        return Tracked(*clicks(rng, mask, 1, 0), silent)
     if kind < 0.35:
-        return clicks(rng, mask, 1, int(rng.integers(1, half + 1)))
+        return Tracked(*clicks(rng, mask, 1, int(rng.integers(1, half + 1))), silent)
     if rng.random() < TRACKED:
-        at, marks = tracked_clicks(rng, mask, int(rng.choice((half // 2, half))), int(rng.choice((0, half, half))))
-        if at is not None and marks is not None:
-            return _padded(at, marks)
+        found = tracked_clicks(rng, mask, int(rng.choice((half // 2, half))), int(rng.choice((0, half, half))))
+        if found is not None:
+            return _padded(found, found.votes if rng.random() < HEARD else silent)
     wrong = rng.uniform(WRONG_CLICKS, MOST_WRONG) if rng.random() < 0.5 else WRONG_CLICKS
-    return clicks(rng, mask, int(rng.integers(2, half + 1)), int(rng.integers(0, half + 1)), wrong)
+    made = clicks(rng, mask, int(rng.integers(2, half + 1)), int(rng.integers(0, half + 1)), wrong)
+    return Tracked(*made, silent)
+
+
+def no_clicks(side: int) -> Tracked:
+    """Return nothing but padding for an object that a mask (side, side) does not show."""
+    silent = np.zeros((side // 4, side // 4), np.float32)
+    return Tracked(np.zeros((CLICKS, 2), np.float32), np.full(CLICKS, -1), silent)
+
+
+def _padded(found: Tracked, votes: Float) -> Tracked:
+    """Return CLICKS points and labels, the last of them padding."""
+    points, labels = np.zeros((CLICKS, 2), np.float32), np.full(CLICKS, -1)
+    points[: len(found.points)], labels[: len(found.labels)] = found.points, found.labels
+    return Tracked(points, labels, votes)

@@ -23,6 +23,7 @@ from samotion.export.training.mask_batches import Batch, Supply
 from samotion.export.training.mask_clips import CLICKS
 from samotion.export.training.photographs import HELD_OUT, Photographs, load
 from samotion.export.training.stamps import Stamps
+from samotion.export.training.tracked_clicks import Tracked, tracked_clicks
 from samotion.export.weights import load as load_weights
 from samotion.export.weights import read
 from samotion.runtime.preprocess import normalised, resized
@@ -94,7 +95,7 @@ def image_loss(model: Sam2, batch: Batch, correct: bool) -> tuple[Tensor, dict[s
     """Return the loss of clicks on single images, and of a correction click that follows."""
     encoded = _of(model.encode(batch.frames[:, 0]), batch.owner)
     truth, points, labels = batch.truth[:, 0], batch.points[0], batch.labels[0]
-    found = _ask(model, encoded, points, labels)
+    found = _ask(model, encoded, points, labels, batch.votes[0])
     loss, iou = loss_of(found, truth)
     loss = loss + LIKENESS * torch.stack([likeness_loss(maps, truth) for maps in encoded]).mean()
     figures = _figures(found, iou, labels)
@@ -102,7 +103,7 @@ def image_loss(model: Sam2, batch: Batch, correct: bool) -> tuple[Tensor, dict[s
         before, _, _ = model.select(found, labels)
         before = before.detach()
         points, labels = _corrected(before, truth, points, labels)
-        again, _ = loss_of(_ask(model, encoded, points, labels, before), truth)
+        again, _ = loss_of(_ask(model, encoded, points, labels, before[:, None]), truth)
         loss = (loss + again) / 2
     return loss, figures
 
@@ -122,13 +123,11 @@ def _of(encoded: Encoded, owner: Tensor) -> Encoded:
     return high_0, high_1, features
 
 
-def _ask(model: Sam2, encoded: Encoded, points: Tensor, labels: Tensor, before: Tensor | None = None) -> Candidates:
-    """Decode clicks on features that have read no memory."""
+def _ask(model: Sam2, encoded: Encoded, points: Tensor, labels: Tensor, prompt: Tensor) -> Candidates:
+    """Decode clicks with a mask prompt (K, 1, S/4, S/4), votes or an earlier answer, without memory."""
     high_0, high_1, features = encoded
-    k, side = len(points), high_0.shape[-1]
-    prompt = torch.zeros(k, 1, side, side) if before is None else before[:, None]
-    given = torch.full((k,), before is not None)
-    return model.decode(features, high_0, high_1, points, labels, prompt, given, torch.ones(k, dtype=torch.bool))
+    always = torch.ones(len(points), dtype=torch.bool)
+    return model.decode(features, high_0, high_1, points, labels, prompt, always, always)
 
 
 def _corrected(mask: Tensor, truth: Tensor, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
@@ -157,7 +156,7 @@ def clip_loss(model: Sam2, batch: Batch, again: int | None) -> tuple[Tensor, dic
         clicked = t in (0, again)
         if clicked:
             labels = batch.labels[t]
-            found = _ask(model, now, batch.points[t], labels)
+            found = _ask(model, now, batch.points[t], labels, batch.votes[t])
         else:
             high_0, high_1, features = now
             labels = torch.full((k, 1), -1)
@@ -186,13 +185,13 @@ def step_of(model: Sam2, supply: Supply, index: int, clips: bool) -> tuple[Tenso
 
 @torch.no_grad()
 def evaluate(model: Sam2, held: Photographs, cases: int = 6, length: int = 8) -> dict[str, float]:
-    """Return mean IoUs of one click, of 8 + 8 and 16 + 16 clicks, and of following the last.
+    """Return mean IoUs of one click, of 8 + 8 and 16 + 16 clicks, of following the last, and of erring tracks.
 
     Whole frames as the runtime gives them, every second of the source; IoU at the input's size.
     """
     model.eval()
     size = model.params.image_size
-    sums: dict[str, list[float]] = {"one_click": [], "clicks_8": [], "clicks_16": [], "followed": []}
+    sums: dict[str, list[float]] = {"one_click": [], "clicks_8": [], "clicks_16": [], "followed": [], "tracks": []}
     for clip, (frames, masks) in enumerate(zip(held.frames, held.masks, strict=True)):
         for case in range(cases):
             rng = np.random.default_rng([4, clip, case])
@@ -208,10 +207,19 @@ def evaluate(model: Sam2, held: Photographs, cases: int = 6, length: int = 8) ->
                 points, labels = mask_clips.clicks(rng, truth[0], *counts)
                 answer = tracker.click(0, encoded[0], torch.from_numpy(points)[None], torch.from_numpy(labels)[None])
                 sums[name].append(_iou(answer.mask, truth[0]))
+            if (found := tracked_clicks(rng, truth[0], CLICKS // 2, CLICKS // 2)) is not None:
+                sums["tracks"].append(_iou(_answered(model, encoded[0], found), truth[0]))
             for t in range(1, length):
                 sums["followed"].append(_iou(tracker.step(t, encoded[t]).mask, truth[t]))
     model.train()
     return {name: float(np.mean(values)) for name, values in sums.items()}
+
+
+def _answered(model: Sam2, encoded: Encoded, found: Tracked) -> Tensor:
+    """Return the logits (1, S/4, S/4) of the mask that the clicks and votes of tracks ask for."""
+    points, labels, votes = (torch.from_numpy(x)[None] for x in (found.points, found.labels, found.votes))
+    mask, _, _ = model.select(_ask(model, encoded, points, labels, votes[None]), labels)
+    return mask
 
 
 def _iou(logits: Tensor, truth: Bool) -> float:
