@@ -54,7 +54,8 @@ def _seen(tracks: Tracks, frame: int) -> Float:
 
 def mask_prompt(votes: Votes, size: tuple[int, int], side: int) -> Float:
     """Return votes on a frame of ``size`` (height, width) as mask logits (side, side)."""
-    return drawn(votes.xy / np.array(size[::-1], np.float32), votes.weight, side)
+    unit = np.asarray(votes.xy / np.array(size[::-1], np.float32), np.float32)
+    return drawn(unit, votes.weight, side)
 
 
 def drawn(unit: Float, weight: Float, side: int) -> Float:
