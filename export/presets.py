@@ -180,6 +180,7 @@ NANO = Preset(
         "clicks": 16,
         "background_clicks": 16,
         "click_confidence": 0.5,
+        "all_tracks": True,
         "follow_edges": True,
     },
 )

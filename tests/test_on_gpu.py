@@ -33,7 +33,7 @@ from samotion.runtime.stages import Stages
 from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Tracks
 
 # As the published bundles are: one click that is corrected, few clicked frames, masks enlarged as they are.
-PUBLISHED = {"prompt_step": 16, "clicks": 1, "background_clicks": 0, "follow_edges": False}
+PUBLISHED = {"prompt_step": 16, "clicks": 1, "background_clicks": 0, "all_tracks": False, "follow_edges": False}
 WAYS: dict[str, dict[str, Any]] = {"as shipped": {"motion_frames": 5}, "as published": PUBLISHED}
 FRAMES = 12
 
@@ -109,19 +109,24 @@ def test_the_gpu_s_answers_are_the_cpu_s(
         same(found_in(clip.part(slice(None)), bundle, way, arrays), wanted[way])  # another window of the same shape
     assert not memory.count("alloc")
     assert not memory.count("pinned")
-    came_and_went(memory, clip, wanted[way], WAYS[way].get("follow_edges", True))
+    came_and_went(memory, clip, wanted[way], way == "as shipped")
     # Before the host waits for anything the tracker's three engines and depth have all their work.
     waited = next(i for i, entry in enumerate(memory.log) if entry[0] == "sync")
     assert len({entry[1] for entry in memory.log[:waited] if entry[0] == "run"}) == 4
 
 
-def came_and_went(memory: Memory, clip: Clip, found: Found, follow_edges: bool) -> None:
-    """Frames went up once; masks, or the logits that the host makes masks of, came down once; beside them little."""
+def came_and_went(memory: Memory, clip: Clip, found: Found, as_shipped: bool) -> None:
+    """Frames went up once; masks came down once; beside them little.
+
+    as_shipped: all tracks' votes for each object went up once, and for the masks the logits that the host makes them
+    of came down.
+    """
     up, down = ([entry[1] for entry in memory.log if entry[0] == name] for name in ("up", "down"))
     pixels, objects = clip.frames[0].size // 3, len(found.masks.values)
     assert up.count(clip.frames.nbytes) == 1
-    assert sum(up) <= 1.1 * clip.frames.nbytes
-    masks = [4 * objects * FRAMES * 64 * 64] if follow_edges else [FRAMES * pixels] * objects
+    logits = 4 * objects * FRAMES * 64 * 64
+    assert sum(up) <= 1.1 * clip.frames.nbytes + as_shipped * logits
+    masks = [logits] if as_shipped else [FRAMES * pixels] * objects
     assert down.count(masks[0]) == len(masks)
     tracks = sum(part.nbytes for part in vars(found.tracks).values()) + 8 * len(found.tracks.xy)
     clicked = 10 * pixels  # a mask for each click of grouping, and for each that is corrected
