@@ -48,6 +48,11 @@ class Agreement:
         return self.same / self.tracks if self.tracks else 1.0
 
     @property
+    def line(self) -> str:
+        """The clip's name, IoU and how many labels differ."""
+        return f"{self.name}: IoU {self.iou:.4f}, {self.tracks - self.same} of {self.tracks} labels turned"
+
+    @property
     def difference(self) -> float:
         """J minus the reference's; 0 where the truth is not known."""
         return 0.0 if self.j is None or self.j_reference is None else self.j - self.j_reference

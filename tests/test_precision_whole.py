@@ -53,7 +53,7 @@ def test_positions_in_float16_are_caught_end_to_end_and_mended(moving: Sample, w
     told: list[str] = []
     rounds = mend(whole, {"track_head": search, "depth": quiet}, trials, told.append)
     assert rounds[0]["more_islands"] == "track_head"
-    assert rounds[0]["without"]["track_head"] == 1
+    assert rounds[0]["without"]["track_head"] > 0.99
     assert rounds[0]["without"]["depth"] < precision_whole.BOUNDS.iou
     assert precision_whole.BOUNDS.hold([Agreement(**row) for row in rounds[-1]["clips"]])
     assert trials["track_head"].worst < broken.worst
