@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from samotion.calibration.sources import Sources
 from samotion.engines.errors import InputError
 from samotion.runtime.values import Bytes, Float
 
@@ -39,6 +40,18 @@ def load(data: Path, every: int = 3) -> tuple[Photographs, Photographs]:
     if not train:
         raise InputError(f"{data}: found no <clip>/frames with <clip>/masks to train on")
     return _read(train, every), _read(held, every)
+
+
+def textures(data: Path) -> tuple[Sources, Sources | None]:
+    """Return what scenes draw from in the same clips: those to train on, those held out (None: there are none).
+
+    Raises InputError if there is no clip.
+    """
+    clips = Sources.load(data).clips
+    train, held = (
+        tuple(clip for clip in clips if (clip[0][0].parent.parent.name in HELD_OUT) is out) for out in (False, True)
+    )
+    return Sources(train), Sources(held) if held else None
 
 
 def _read(clips: list[Path], every: int) -> Photographs:
@@ -81,6 +94,12 @@ def window(rng: Rng, labels: Bytes, size: tuple[int, int], zoom: tuple[float, fl
         centre = np.clip([column, row] + rng.normal(0, 0.4, 2) * reach, low, extent - low)
     middle = (np.array(size[::-1]) - 1) / 2
     return np.column_stack([linear, centre - 0.5 - linear @ middle]).astype(np.float32)
+
+
+def whole(shape: tuple[int, ...], size: tuple[int, int]) -> Float:
+    """Return the affine map (2, 3) from a view of ``size`` (height, width) to all of a frame of ``shape``."""
+    down, right = np.array(shape[:2]) / np.array(size)
+    return np.array([[right, 0, 0], [0, down, 0]], np.float32)
 
 
 def look(image: Bytes, affine: Float, size: tuple[int, int]) -> Bytes:

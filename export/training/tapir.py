@@ -20,7 +20,7 @@ from samotion.export.tapir import NANO, Tapir, Tracking
 from samotion.export.tapir.head import similarities
 from samotion.export.training import tapir_clips
 from samotion.export.training.loop import run
-from samotion.export.training.tapir_clips import Example
+from samotion.export.training.tapir_clips import WHOLE, Example, Recipe
 from samotion.export.weights import load, read
 
 NAME = "tapir"
@@ -28,12 +28,22 @@ NAME = "tapir"
 # convolutions cost most, sees fewer.
 FRAMES, POINTS, HEAD_POINTS = 12, 192, 64
 RATE = 1.5e-3
+AVERAGED = 0.995  # weight of the past in the averaged weights
 HELD_OUT = 1_000_000_000  # seeds from here on are never trained on
 # Of TAPIR's loss: Huber delta and distance that counts as lost in pixels of 256, and the position's weight.
 HUBER_DELTA, LOST, POSITION_WEIGHT = 4.0, 6.0, 0.05
 # TAPIR's loss reaches only cells near the peak, too slow for an hour from nothing: the truth's cell is
 # therefore taught outright, in the similarities, in the heat and, near the truth, in the high features.
 CELL_TEMPERATURE, FINE_WEIGHT, FINE_JITTER = 15.0, 0.5, 2.0
+
+
+def fresh(recipe: Recipe = WHOLE) -> Tapir:
+    """Return the untrained network, always the same."""
+    torch.manual_seed(0)
+    model = Tapir(NANO)
+    if recipe.prepared:
+        prepare(model)
+    return model
 
 
 def prepare(model: Tapir) -> None:
@@ -117,7 +127,7 @@ def cells(xy: Tensor, count: int, side: int) -> Tensor:
     return (xy * (count / side) - 0.5).reshape(-1, 2)
 
 
-def clip_loss(model: Tapir, clip: Truth) -> tuple[Tensor, dict[str, float]]:
+def clip_loss(model: Tapir, clip: Truth, recipe: Recipe = WHOLE) -> tuple[Tensor, dict[str, float]]:
     """Return the loss on one clip and the figures to record."""
     side = model.params.resolution
     low, high = model.features(clip.frames)
@@ -126,7 +136,8 @@ def clip_loss(model: Tapir, clip: Truth) -> tuple[Tensor, dict[str, float]]:
     few, (query_low, query_high) = clip.first(HEAD_POINTS), (query[:HEAD_POINTS] for query in queries)
     guesses, heat = model.track(query_low, query_high, low, high, few.points)
     logits = heat.flatten(0, 1) * model.params.temperature
-    total = features + cell_loss(logits, cells(few.xy, heat.shape[2], side), few.visible.flatten())
+    peaks = cell_loss(logits, cells(few.xy, heat.shape[2], side), few.visible.flatten())
+    total = features * recipe.features + peaks * recipe.heat
     terms = [guess_loss(guess, few.xy, few.visible, side) for guess in guesses]
     total = total + torch.stack([part for term in terms for part in term]).sum()
     figures = {"features": float(features.detach()), "occlusion": float(terms[-1][1].detach())}
@@ -170,6 +181,31 @@ def _within(error: Tensor) -> float:
     return float(torch.stack([(error < limit).float().mean() for limit in (1, 2, 4, 8, 16)]).mean())
 
 
+def train(
+    model: Tapir, sources: Sources | None, arguments: argparse.Namespace, name: str = NAME, recipe: Recipe = WHOLE
+) -> Tapir:
+    """Train ``model`` and return it with its averaged weights, which are OUT/NAME.safetensors."""
+
+    def step(index: int) -> tuple[Tensor, dict[str, float]]:
+        rng, size = np.random.default_rng([2, index]), model.params.resolution
+        clip = tapir_clips.example(rng, index, size, FRAMES, POINTS, sources, recipe)
+        return clip_loss(model, Truth.of(clip), recipe)
+
+    run(
+        name,
+        model,
+        step,
+        steps=arguments.steps,
+        rate=RATE,
+        out=arguments.out,
+        minutes=arguments.minutes,
+        warmup=40,
+        ema=AVERAGED if recipe.averaged else 0.0,
+    )
+    load(model, read(arguments.out / f"{name}.safetensors"), name)
+    return model
+
+
 def main(argv: list[str] | None = None) -> int:
     """Train, or evaluate."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -182,28 +218,11 @@ def main(argv: list[str] | None = None) -> int:
     if given.out is None and given.evaluate is None:
         parser.error("name a folder with -o, or weights with --evaluate")
     sources = Sources.load(given.data) if given.data else None
-    torch.manual_seed(0)
-    model = Tapir(NANO)
-    prepare(model)
+    model = fresh()
     if given.evaluate is None:
-
-        def step(index: int) -> tuple[Tensor, dict[str, float]]:
-            rng, size = np.random.default_rng([2, index]), model.params.resolution
-            return clip_loss(model, Truth.of(tapir_clips.example(rng, index, size, FRAMES, POINTS, sources)))
-
-        run(
-            NAME,
-            model,
-            step,
-            steps=given.steps,
-            rate=RATE,
-            out=given.out,
-            minutes=given.minutes,
-            warmup=40,
-            ema=0.995,
-        )
-    weights = given.evaluate or given.out / f"{NAME}.safetensors"
-    load(model, read(weights), str(weights))
+        train(model, sources, given)
+    else:
+        load(model, read(given.evaluate), str(given.evaluate))
     figures = evaluate(model, sources)
     if given.out:
         (given.out / f"{NAME}.json").write_text(json.dumps(figures, indent=2) + "\n")

@@ -24,6 +24,29 @@ SMALLEST_CROP = 0.55  # of the side
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What training is made of; to see what a part is worth it is taken out.
+
+    photographs: scenes have photographed textures and cut-outs. paces: cuts run at any pace, forwards or backwards.
+    crops: they are seen through a gliding window, or mirrored. light: in other light. prepared: the head starts as
+    an honest reader. features, heat: the truth's cell is taught outright in the features, and in the heat.
+    averaged: weights are averaged over steps.
+    """
+
+    photographs: bool = True
+    paces: bool = True
+    crops: bool = True
+    light: bool = True
+    prepared: bool = True
+    features: bool = True
+    heat: bool = True
+    averaged: bool = True
+
+
+WHOLE = Recipe()
+
+
+@dataclass(frozen=True)
 class Example:
     """What the tracker sees and should answer.
 
@@ -69,20 +92,24 @@ def drawn(seed: int, size: int, sources: Sources | None) -> Example:
     return Example(made.frames, points + np.array([0, 0.5, 0.5], np.float32), xy + half, visible)
 
 
-def example(rng: Rng, index: int, size: int, frames: int, points: int, sources: Sources | None) -> Example:
+def example(
+    rng: Rng, index: int, size: int, frames: int, points: int, sources: Sources | None, recipe: Recipe = WHOLE
+) -> Example:
     """Return a cut of one of the scenes that step ``index`` may see, with ``points`` tracks or a few less."""
     newest = FIRST + int(index * NEW_PER_STEP)
     seed = int(rng.integers(max(0, newest - POOL), newest))
-    return recoloured(rng, cropped(rng, cut(rng, drawn(seed, size, sources), frames), points))
+    clip = cut(rng, drawn(seed, size, sources if recipe.photographs else None), frames, recipe.paces)
+    clip = cropped(rng, clip, points, recipe.crops)
+    return recoloured(rng, clip) if recipe.light else clip
 
 
-def cut(rng: Rng, clip: Example, frames: int) -> Example:
-    """Return ``frames`` frames at a random start and pace, half the time backwards."""
+def cut(rng: Rng, clip: Example, frames: int, paces: bool = True) -> Example:
+    """Return ``frames`` frames from a random start on; with ``paces`` at any pace, half the time backwards."""
     most = (len(clip.frames) - 1) // (frames - 1)
-    pace = int(rng.integers(1, most + 1))
+    pace = int(rng.integers(1, most + 1)) if paces else 1
     start = int(rng.integers(len(clip.frames) - (frames - 1) * pace))
     chosen = start + pace * np.arange(frames)
-    if rng.random() < 0.5:
+    if paces and rng.random() < 0.5:
         chosen = chosen[::-1]
     place = np.full(len(clip.frames), -1)
     place[chosen] = np.arange(frames)
@@ -93,11 +120,13 @@ def cut(rng: Rng, clip: Example, frames: int) -> Example:
     return Example(clip.frames[chosen], points, clip.xy[kept][:, chosen], clip.visible[kept][:, chosen])
 
 
-def cropped(rng: Rng, clip: Example, count: int) -> Example:
-    """Return the clip through a window that pans and zooms, mirrored half the time, with ``count`` points."""
+def cropped(rng: Rng, clip: Example, count: int, crops: bool = True) -> Example:
+    """Return the clip with ``count`` points; ``crops``: in a window that pans and zooms, mirrored half the time."""
     frames, size = clip.frames.shape[:2]
-    corner, reach = _window(rng, frames, size)
-    if rng.random() < 0.5:
+    corner, reach = np.zeros((frames, 2)), np.full((frames, 2), float(size))
+    if crops:
+        corner, reach = _window(rng, frames, size)
+    if crops and rng.random() < 0.5:
         corner[:, 0] += reach[:, 0]
         reach[:, 0] *= -1
     scale = size / reach
