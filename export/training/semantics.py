@@ -8,7 +8,6 @@ object's patches or, on background, the same place.
 
 import argparse
 import json
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,15 +18,16 @@ from torch.nn import functional
 
 from samotion.export.dinov2 import NANO
 from samotion.export.training.loop import run
-from samotion.export.training.photographs import Photographs, Rng, blob, load, look, paste, recolour, window
+from samotion.export.training.photographs import Photographs, load, look, whole
+from samotion.export.training.semantics_views import WHOLE, Recipe, Views, views
 from samotion.export.vit import VisionTransformer
 from samotion.runtime.preprocess import normalised
-from samotion.runtime.values import Bytes, Float, Int
 
-SIZE = (196, 196)
 PAIRS = 8
+RATE = 1.5e-3
 TEMPERATURE = 0.1
 CONTRAST = 0.3  # weight of the contrast between patches beside the object head's cross-entropy
+AVERAGED = 0.998  # weight of the past in the averaged weights
 NAME = "semantics"
 
 
@@ -57,57 +57,6 @@ def initialise(network: VisionTransformer) -> None:
     nn.init.normal_(network.cls_token, std=1e-2)
 
 
-@dataclass(frozen=True)
-class Views:
-    """Two views of each of n frames, all first ones first.
-
-    images: (2n, 3, h, w). cover: (2n, gh, gw), the part of a patch on objects. label: (2n, gh·gw) int64, 1 + the
-    clip whose object a patch lies on; -1 mixed, 0 background. place: (2n, gh·gw, 2) of patch centres in the
-    frame, in patches.
-    """
-
-    images: Tensor
-    cover: Tensor
-    label: Tensor
-    place: Tensor
-
-
-def compose(rng: Rng, photographs: Photographs) -> tuple[Bytes, Bytes]:
-    """Return a frame and its labels, 1 + an object's own clip; pasted background hides, labelled 0."""
-    clip, frame, mask = photographs.draw(rng)
-    labels = mask * np.uint8(1 + clip)
-    if rng.random() < 0.4:
-        _, source, _ = photographs.draw(rng)
-        frame, labels = paste(rng, frame, labels, (source, blob(rng, labels.shape)), 0)
-    if rng.random() < 0.5:
-        clip, source, mask = photographs.draw(rng)
-        frame, labels = paste(rng, frame, labels, (source, mask), 1 + clip)
-    return frame, labels
-
-
-def views(rng: Rng, photographs: Photographs, count: int) -> Views:
-    """Return random views of ``count`` composed frames."""
-    frames = [compose(rng, photographs) for _ in range(count)]
-    parts = [_view(rng, *frame) for _ in range(2) for frame in frames]
-    images, cover, label, place = (np.stack(part) for part in zip(*parts, strict=True))
-    return Views(*map(torch.from_numpy, (normalised(images), cover, label, place)))
-
-
-def _view(rng: Rng, frame: Bytes, labels: Bytes) -> tuple[Bytes, Float, Int, Float]:
-    """Return the image, cover, label and place of one view."""
-    patch = NANO.patch
-    affine = window(rng, labels, SIZE, (0.85, 2.0), aimed=0.5)
-    image, inside = recolour(rng, look(frame, affine, SIZE)), look(labels, affine, SIZE)
-    rows, columns = SIZE[0] // patch, SIZE[1] // patch
-    tiles = inside.reshape(rows, patch, columns, patch).transpose(0, 2, 1, 3).reshape(rows, columns, -1)
-    kinds = np.unique(inside).astype(np.int64)
-    share = np.stack([(tiles == kind).mean(-1) for kind in kinds], -1)
-    label = np.where(share.max(-1) > 0.6, kinds[share.argmax(-1)], -1).ravel()
-    y, x = (np.mgrid[:rows, :columns] * patch + (patch - 1) / 2).reshape(2, -1)
-    place = np.stack([x, y, np.ones_like(x)], -1) @ affine.T / patch
-    return image, (tiles > 0).mean(-1).astype(np.float32), label, place.astype(np.float32)
-
-
 def contrast(vectors: Tensor, batch: Views) -> Tensor:
     """Return how badly patches (2n, P, D) of first views know their like in second views.
 
@@ -133,20 +82,20 @@ def contrast(vectors: Tensor, batch: Views) -> Tensor:
     return sum((part.mean() for part in parts if len(part)), torch.zeros(()))
 
 
-def batch_loss(learner: Learner, batch: Views) -> tuple[Tensor, dict[str, float]]:
+def batch_loss(learner: Learner, batch: Views, recipe: Recipe = WHOLE) -> tuple[Tensor, dict[str, float]]:
     """Return the loss of a batch and its parts."""
     logits, vectors = learner(batch.images)
     objects = functional.binary_cross_entropy_with_logits(logits, batch.cover)
     unlike = contrast(vectors.flatten(1, 2), batch)
-    return objects + CONTRAST * unlike, {"objects": float(objects.detach()), "contrast": float(unlike.detach())}
+    loss = objects * recipe.objects + CONTRAST * unlike * recipe.contrast
+    return loss, {"objects": float(objects.detach()), "contrast": float(unlike.detach())}
 
 
 def patches(network: VisionTransformer, photographs: Photographs, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """Return the keys (n, C) of all patches of the frames at ``size``, and whether each is on an object (n,)."""
     keys, truth = [], []
     rows, columns = size[0] // NANO.patch, size[1] // NANO.patch
-    stretch = np.array(photographs.frames[0].shape[1:3]) / np.array(size)
-    affine = np.array([[stretch[1], 0, 0], [0, stretch[0], 0]], np.float32)
+    affine = whole(photographs.frames[0].shape[1:3], size)
     for frames, masks in zip(photographs.frames, photographs.masks, strict=True):
         for frame, mask in zip(frames[::4], masks[::4], strict=True):
             image = torch.from_numpy(normalised(look(frame, affine, size)[None]))
@@ -177,6 +126,41 @@ def probe(network: VisionTransformer, train: Photographs, held: Photographs) -> 
     return float((precision * hits).sum() / hits.sum())
 
 
+def fresh() -> Learner:
+    """Return the untrained network with its heads, always the same."""
+    torch.manual_seed(0)
+    return Learner()
+
+
+def train(
+    learner: Learner,
+    photographs: Photographs,
+    arguments: argparse.Namespace,
+    name: str = NAME,
+    recipe: Recipe = WHOLE,
+) -> VisionTransformer:
+    """Train and return the network alone, with its averaged weights, which are OUT/NAME.safetensors."""
+
+    def step(index: int) -> tuple[Tensor, dict[str, float]]:
+        return batch_loss(learner, views(np.random.default_rng([1, index]), photographs, PAIRS, recipe), recipe)
+
+    run(
+        name,
+        learner,
+        step,
+        steps=arguments.steps,
+        rate=RATE,
+        out=arguments.out,
+        minutes=arguments.minutes,
+        ema=AVERAGED if recipe.averaged else 0.0,
+    )
+    file, prefix = arguments.out / f"{name}.safetensors", "network."
+    kept = {key.removeprefix(prefix): value for key, value in load_file(file).items() if key.startswith(prefix)}
+    save_file(kept, file)
+    learner.network.load_state_dict(kept)
+    return learner.network
+
+
 def main(argv: list[str] | None = None) -> int:
     """Train, keep the network alone, and measure it beside an untrained one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -185,22 +169,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--steps", type=int, default=2500)
     parser.add_argument("--minutes", type=float, default=None, help="stop after this much training")
     given = parser.parse_args(argv)
-    train, held = load(given.data)
-    torch.manual_seed(0)
-    learner = Learner()
-    before = probe(learner.network, train, held) if held.frames else None
-
-    def step(index: int) -> tuple[Tensor, dict[str, float]]:
-        return batch_loss(learner, views(np.random.default_rng([1, index]), train, PAIRS))
-
-    run(NAME, learner, step, steps=given.steps, rate=1.5e-3, out=given.out, minutes=given.minutes)
-    file = given.out / f"{NAME}.safetensors"
-    state = load_file(file)
-    prefix = "network."
-    kept = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
-    save_file(kept, file)
-    learner.network.load_state_dict(kept)
-    after = probe(learner.network, train, held) if held.frames else None
+    clips, held = load(given.data)
+    learner = fresh()
+    before = probe(learner.network, clips, held) if held.frames else None
+    network = train(learner, clips, given)
+    after = probe(network, clips, held) if held.frames else None
     figures = {"held_out_average_precision": after, "untrained": before}
     (given.out / f"{NAME}.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures))
