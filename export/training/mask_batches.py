@@ -8,7 +8,7 @@ from torch import Tensor
 
 from samotion.calibration.sources import Sources
 from samotion.export.training import mask_clips
-from samotion.export.training.mask_clips import Example, Rng, no_clicks, some_clicks
+from samotion.export.training.mask_clips import WHOLE, Example, Recipe, Rng, no_clicks, some_clicks
 from samotion.export.training.photographs import Photographs
 from samotion.export.training.stamps import Stamps
 from samotion.runtime.preprocess import normalised
@@ -39,7 +39,7 @@ class Batch:
         return self.truth[:, frame].flatten(1).sum(1) > 0
 
 
-def collate(rng: Rng, examples: list[Example]) -> Batch | None:
+def collate(rng: Rng, examples: list[Example], recipe: Recipe = WHOLE) -> Batch | None:
     """Click up to MOST_OBJECTS objects an example; None if there is nothing to click."""
     owner, made, truth = [], [], []
     for index, example in enumerate(examples):
@@ -47,7 +47,7 @@ def collate(rng: Rng, examples: list[Example]) -> Batch | None:
         for k in rng.permutation(known)[:MOST_OBJECTS]:
             masks = example.instance == k
             owner.append(index)
-            made.append([some_clicks(rng, mask) if mask.any() else no_clicks(len(mask)) for mask in masks])
+            made.append([some_clicks(rng, mask, recipe) if mask.any() else no_clicks(len(mask)) for mask in masks])
             truth.append(_halved(masks))
     if not owner:
         return None
@@ -72,28 +72,32 @@ def _halved(masks: Bool) -> Float:
 
 @dataclass(frozen=True)
 class Supply:
-    """Where examples come from."""
+    """Where examples come from, and by which recipe."""
 
     photos: Photographs
     stamps: Stamps | None
     sources: Sources | None
     size: int
+    recipe: Recipe = WHOLE
 
     def batch(self, index: int, count: int, frames: int) -> tuple[Batch, Rng]:
         """Return batch ``index`` of ``count`` clips of ``frames`` frames; the same arguments, the same batch."""
         rng = np.random.default_rng([3, index])
         while True:
             examples = [self._example(rng, index, frames) for _ in range(count)]
-            if (batch := collate(rng, examples)) is not None:
+            if (batch := collate(rng, examples, self.recipe)) is not None:
                 return batch, rng
 
     def _example(self, rng: Rng, index: int, frames: int) -> Example:
-        if rng.random() < DRAWN:
-            return mask_clips.drawn(rng, index, self.sources, self.size, frames)
-        example = mask_clips.photographed(rng, self.photos, self.stamps, self.size, frames)
+        if self.recipe.scenes and rng.random() < DRAWN:
+            return mask_clips.drawn(rng, index, self.sources, self.size, frames, self.recipe)
+        example = self._photographed(rng, frames)
         if frames > 1 and rng.random() < CUT:
             # Another clip for a frame: all objects are absent there.
             t = int(rng.integers(1, frames))
-            example.frames[t] = mask_clips.photographed(rng, self.photos, self.stamps, self.size, 1).frames[0]
+            example.frames[t] = self._photographed(rng, 1).frames[0]
             example.instance[t] = 0
         return example
+
+    def _photographed(self, rng: Rng, frames: int) -> Example:
+        return mask_clips.photographed(rng, self.photos, self.stamps, self.size, frames, self.recipe)

@@ -34,6 +34,35 @@ NEW_PER_STEP = 0.1
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """What training on images is made of; to see what a part is worth it is taken out.
+
+    overlays: objects laid over the clips. stamps: those among them that are stamps. scenes: drawn ones. light: all is
+    in other light. tracks: several clicks are mostly chosen from tracks, as the pipeline does. votes: with what all
+    tracks vote. errors: clicks miss the object, tracks drift and are mislabelled. corrections: a click follows where
+    the mask is wrong. likeness: features are taught outright to tell an object from its surroundings. prepared: the
+    mask's layers start with more gain. muon: matrices are trained by Muon, not AdamW. averaged: weights are averaged
+    over steps.
+    """
+
+    overlays: bool = True
+    stamps: bool = True
+    scenes: bool = True
+    light: bool = True
+    tracks: bool = True
+    votes: bool = True
+    errors: bool = True
+    corrections: bool = True
+    likeness: bool = True
+    prepared: bool = True
+    muon: bool = True
+    averaged: bool = True
+
+
+WHOLE = Recipe()
+
+
+@dataclass(frozen=True)
 class Example:
     """frames: (T, S, S, 3) uint8 RGB. instance: (T, S, S) uint8, the object seen in each pixel, 0 for none."""
 
@@ -46,7 +75,9 @@ class Example:
         return [int(k) for k in np.flatnonzero(counts[1:] >= SMALLEST * self.instance[frame].size) + 1]
 
 
-def photographed(rng: Rng, photos: Photographs, stamps: Stamps | None, size: int, frames: int) -> Example:
+def photographed(
+    rng: Rng, photos: Photographs, stamps: Stamps | None, size: int, frames: int, recipe: Recipe = WHOLE
+) -> Example:
     """Return a moving crop of a real clip, squeezed into a square, with up to three other objects over it."""
     colours, masks = _stretch(rng, photos, frames)
     shape = masks.shape[1:]
@@ -59,11 +90,12 @@ def photographed(rng: Rng, photos: Photographs, stamps: Stamps | None, size: int
         seen.append(cv2.warpAffine(colours[t], affine, (size, size), borderMode=cv2.BORDER_REFLECT_101))
         labels.append(cv2.warpAffine(masks[t], affine, (size, size), flags=cv2.INTER_NEAREST))
     pictures, instance = np.stack(seen).astype(np.uint8), np.stack(labels).astype(np.uint8)
-    for number in range(2, 2 + int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15]))):
-        stamped = stamps is not None and rng.random() < STAMPED
+    over = int(rng.choice(4, p=[0.25, 0.35, 0.25, 0.15])) if recipe.overlays else 0
+    for number in range(2, 2 + over):
+        stamped = recipe.stamps and stamps is not None and rng.random() < STAMPED
         other = stamps.draw(rng, frames) if stamps and stamped else _stretch(rng, photos, frames)
-        _lay_over(rng, pictures, instance, other, number)
-    return Example(_recoloured(light, pictures), instance)
+        _lay_over(rng, pictures, instance, other, number, recipe.light)
+    return Example(_recoloured(light, pictures) if recipe.light else pictures, instance)
 
 
 def _stretch(rng: Rng, photos: Photographs, frames: int) -> tuple[Bytes, Bytes]:
@@ -101,7 +133,7 @@ def _recoloured(seed: int, frames: Bytes) -> Bytes:
     return np.stack([recolour(np.random.default_rng(seed), frame) for frame in frames])
 
 
-def _lay_over(rng: Rng, frames: Bytes, instance: Bytes, other: tuple[Bytes, Bytes], number: int) -> None:
+def _lay_over(rng: Rng, frames: Bytes, instance: Bytes, other: tuple[Bytes, Bytes], number: int, relit: bool) -> None:
     """Lay the object of another clip over (or behind the first object of) the frames, moving, as ``number``."""
     colours, masks = other
     rows, columns = np.nonzero(masks[0])
@@ -121,8 +153,8 @@ def _lay_over(rng: Rng, frames: Bytes, instance: Bytes, other: tuple[Bytes, Byte
         alpha = np.asarray(cv2.warpAffine(soft, affine, (size, size)))
         if behind:
             alpha = alpha * (instance[t] == 0)
-        colour = cv2.warpAffine(colours[t], affine, (size, size))
-        colour = recolour(np.random.default_rng(light), np.asarray(colour, np.uint8))
+        colour = np.asarray(cv2.warpAffine(colours[t], affine, (size, size)), np.uint8)
+        colour = recolour(np.random.default_rng(light), colour) if relit else colour
         mixed = frames[t] + (colour.astype(np.float32) - frames[t]) * alpha[..., None]
         frames[t] = mixed.astype(np.uint8)
         instance[t][alpha > 0.5] = number
@@ -136,7 +168,7 @@ def _scene(seed: int, size: int, sources: Sources | None) -> Scene:
     return scene(seed, spec, sources)
 
 
-def drawn(rng: Rng, index: int, sources: Sources | None, size: int, frames: int) -> Example:
+def drawn(rng: Rng, index: int, sources: Sources | None, size: int, frames: int, recipe: Recipe = WHOLE) -> Example:
     """Return a crop of one of the scenes around step ``index``."""
     made = _scene(int(index * NEW_PER_STEP + rng.integers(FIRST)), size, sources)
     pace = int(rng.integers(1, 1 + max(1, (SCENE_FRAMES - 1) // max(frames - 1, 1)))) if frames > 1 else 1
@@ -145,8 +177,9 @@ def drawn(rng: Rng, index: int, sources: Sources | None, size: int, frames: int)
     affine = _fit(_crop(rng, (size, size)), size, bool(rng.random() < 0.5))
     seen = [cv2.warpAffine(f, affine, (size, size)) for f in made.frames[index_of]]
     labels = [cv2.warpAffine(f, affine, (size, size), flags=cv2.INTER_NEAREST) for f in made.instance[index_of]]
-    light = int(rng.integers(1 << 30))
-    return Example(_recoloured(light, np.stack(seen).astype(np.uint8)), np.stack(labels).astype(np.uint8))
+    light, pictures = int(rng.integers(1 << 30)), np.stack(seen).astype(np.uint8)
+    relit = _recoloured(light, pictures) if recipe.light else pictures
+    return Example(relit, np.stack(labels).astype(np.uint8))
 
 
 def clicks(
@@ -177,7 +210,7 @@ def clicks(
     return points, labels
 
 
-def some_clicks(rng: Rng, mask: Bool) -> Tracked:
+def some_clicks(rng: Rng, mask: Bool, recipe: Recipe = WHOLE) -> Tracked:
     """Return clicks as the runtime may give them: one, one among the background's, or up to 16 of each kind.
 
     Those of several are mostly chosen from tracks, as the pipeline does, with the votes of all of them; or else drawn
@@ -189,12 +222,14 @@ def some_clicks(rng: Rng, mask: Bool) -> Tracked:
         return Tracked(*clicks(rng, mask, 1, 0), silent)
     if kind < 0.35:
         return Tracked(*clicks(rng, mask, 1, int(rng.integers(1, half + 1))), silent)
-    if rng.random() < TRACKED:
-        found = tracked_clicks(rng, mask, int(rng.choice((half // 2, half))), int(rng.choice((0, half, half))))
+    if recipe.tracks and rng.random() < TRACKED:
+        counts = int(rng.choice((half // 2, half))), int(rng.choice((0, half, half)))
+        found = tracked_clicks(rng, mask, *counts, errors=recipe.errors)
         if found is not None:
-            return _padded(found, found.votes if rng.random() < HEARD else silent)
+            return _padded(found, found.votes if recipe.votes and rng.random() < HEARD else silent)
     wrong = rng.uniform(WRONG_CLICKS, MOST_WRONG) if rng.random() < 0.5 else WRONG_CLICKS
-    made = clicks(rng, mask, int(rng.integers(2, half + 1)), int(rng.integers(0, half + 1)), wrong)
+    counts = int(rng.integers(2, half + 1)), int(rng.integers(0, half + 1))
+    made = clicks(rng, mask, *counts, wrong if recipe.errors else 0.0)
     return Tracked(*made, silent)
 
 

@@ -5,6 +5,7 @@
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -15,13 +16,13 @@ from torch import Tensor
 
 from samotion.calibration.sources import Sources
 from samotion.export.sam2 import NANO, Sam2
-from samotion.export.sam2.decoder import Candidates
-from samotion.export.sam2.tracking import Answer, Bank, Encoded, Tracker
+from samotion.export.sam2.tracking import Encoded, Tracker
 from samotion.export.training import mask_clips
 from samotion.export.training.loop import run
-from samotion.export.training.mask_batches import Batch, Supply
-from samotion.export.training.mask_clips import CLICKS
-from samotion.export.training.photographs import HELD_OUT, Photographs, load
+from samotion.export.training.mask_batches import Supply
+from samotion.export.training.mask_clips import CLICKS, WHOLE, Recipe
+from samotion.export.training.mask_losses import HORIZON, ask, clip_loss, image_loss
+from samotion.export.training.photographs import Photographs, load, textures
 from samotion.export.training.stamps import Stamps
 from samotion.export.training.tracked_clicks import Tracked, tracked_clicks
 from samotion.export.weights import load as load_weights
@@ -30,54 +31,32 @@ from samotion.runtime.preprocess import normalised, resized
 from samotion.runtime.values import Bool
 
 NAME = "masks"
-IMAGE_NAME = "masks-image"
-IMAGE_PART = 0.564  # of the training time
+AVERAGED = 0.995  # weight of the past in the averaged weights
 IMAGES, CLIPS, CLIP_FRAMES = 6, 2, 4
-CROSS, DICE = 2.0, 1.0
-LIKENESS, LIKENESS_GAIN = 1.5, 8.0
-HORIZON = 32  # clips are long at run time: the pointers' times are scaled as there
 CORRECTED, CLICKED_AGAIN = 0.35, 0.25  # how often
 
 
-def loss_of(found: Candidates, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the loss of K answers against truth (K, S/2, S/2), and each answer's IoU (K, 4).
+@dataclass(frozen=True)
+class Phase:
+    """Part of the training: its weights' name, share of the time and peak rate; clips in turn with images or none."""
 
-    The one mask and the best of the three are both held to the truth, so that neither lags where the other
-    is chosen; absent objects only count for the object score. Cross entropy weighted towards the smaller side
-    stands where the published recipe has a focal loss: from scratch that one soon says "nothing" everywhere.
-    """
-    there = truth.flatten(1).sum(1) > 0
-    logits = F.interpolate(found.masks, size=truth.shape[1:], mode="bilinear", align_corners=False).flatten(2)
-    wanted = truth.flatten(1)[:, None].expand_as(logits)
-    p = logits.sigmoid()
-    cross = F.binary_cross_entropy_with_logits(logits, wanted, reduction="none")
-    share = wanted.mean(2, keepdim=True).clamp(0.01, 0.99)
-    weight = torch.where(wanted > 0, (0.5 / share).sqrt(), (0.5 / (1 - share)).sqrt())
-    dice = 1 - (2 * (p * wanted).sum(2) + 1) / (p.sum(2) + wanted.sum(2) + 1)
-    each = CROSS * (weight * cross).mean(2) + DICE * dice
-    with torch.no_grad():
-        inside = (logits > 0).float()
-        both = (inside * wanted).sum(2)
-        iou = both / (inside.sum(2) + wanted.sum(2) - both).clamp(min=1)
-    row = each[:, 0] + each[:, 1:].amin(1) + (found.iou - iou).abs().mean(1)
-    presence = F.binary_cross_entropy_with_logits(found.object_score, there.float())
-    return (row * there).sum() / there.sum().clamp(min=1) + presence, iou
+    name: str
+    part: float
+    rate: float
+    clips: bool
 
 
-def likeness_loss(maps: Tensor, truth: Tensor) -> Tensor:
-    """Return how badly cells of feature maps (K, C, h, w) tell objects (K, H, W) from the rest of their frame.
+IMAGE = Phase("masks-image", 0.564, 2e-3, clips=False)
+CLIP = Phase(NAME, 1 - IMAGE.part, 1.2e-3, clips=True)
 
-    A cell is compared with the mean feature inside and outside. The decoder alone teaches the trunk too
-    indirectly: for a thousand steps it only draws blobs around the clicks.
-    """
-    inside = F.adaptive_avg_pool2d(truth[:, None], (maps.shape[2], maps.shape[3]))
-    unit = F.normalize(maps, dim=1)
-    means = [F.normalize((unit * part).sum((2, 3), keepdim=True), dim=1) for part in (inside, 1 - inside)]
-    nearer = ((unit * means[0]).sum(1) - (unit * means[1]).sum(1)) * LIKENESS_GAIN
-    share = inside.mean((1, 2, 3)).clamp(0.01, 0.99)[:, None, None]
-    weight = inside[:, 0] * (0.5 / share).sqrt() + (1 - inside[:, 0]) * (0.5 / (1 - share)).sqrt()
-    loss: Tensor = F.binary_cross_entropy_with_logits(nearer, inside[:, 0], weight)
-    return loss
+
+def fresh(recipe: Recipe = WHOLE) -> Sam2:
+    """Return the untrained network, always the same."""
+    torch.manual_seed(0)
+    model = Sam2(NANO)
+    if recipe.prepared:
+        prepare(model)
+    return model
 
 
 @torch.no_grad()
@@ -91,96 +70,14 @@ def prepare(model: Sam2) -> None:
         decoder.get_parameter(f"{name}.weight").mul_(gain)
 
 
-def image_loss(model: Sam2, batch: Batch, correct: bool) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss of clicks on single images, and of a correction click that follows."""
-    encoded = _of(model.encode(batch.frames[:, 0]), batch.owner)
-    truth, points, labels = batch.truth[:, 0], batch.points[0], batch.labels[0]
-    found = _ask(model, encoded, points, labels, batch.votes[0])
-    loss, iou = loss_of(found, truth)
-    loss = loss + LIKENESS * torch.stack([likeness_loss(maps, truth) for maps in encoded]).mean()
-    figures = _figures(found, iou, labels)
-    if correct:
-        before, _, _ = model.select(found, labels)
-        before = before.detach()
-        points, labels = _corrected(before, truth, points, labels)
-        again, _ = loss_of(_ask(model, encoded, points, labels, before[:, None]), truth)
-        loss = (loss + again) / 2
-    return loss, figures
-
-
-def _figures(found: Candidates, iou: Tensor, labels: Tensor) -> dict[str, float]:
-    """Return the mean IoU of what would be answered to one click, and to several."""
-    with torch.no_grad():
-        single = (labels >= 0).sum(1) <= 1
-        best = iou.gather(1, found.iou[:, 1:].argmax(1, keepdim=True) + 1)[:, 0]
-        figures = {"one_click": best[single], "clicks": iou[~single, 0]}
-        return {name: float(values.mean()) if len(values) else 0.5 for name, values in figures.items()}
-
-
-def _of(encoded: Encoded, owner: Tensor) -> Encoded:
-    """Return each object's own frame."""
-    high_0, high_1, features = (x[owner] for x in encoded)
-    return high_0, high_1, features
-
-
-def _ask(model: Sam2, encoded: Encoded, points: Tensor, labels: Tensor, prompt: Tensor) -> Candidates:
-    """Decode clicks with a mask prompt (K, 1, S/4, S/4), votes or an earlier answer, without memory."""
-    high_0, high_1, features = encoded
-    always = torch.ones(len(points), dtype=torch.bool)
-    return model.decode(features, high_0, high_1, points, labels, prompt, always, always)
-
-
-def _corrected(mask: Tensor, truth: Tensor, points: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Add one click where the mask is wrong, in the first padding place (or the last place)."""
-    coarse = F.interpolate(mask[:, None], size=truth.shape[1:], mode="bilinear", align_corners=False)[:, 0] > 0
-    wrong = (coarse != (truth > 0)).flatten(1).float() + 1e-6
-    cell = torch.multinomial(wrong, 1)[:, 0]
-    side = truth.shape[-1]
-    at = 2 * torch.stack([cell % side, cell // side], 1).float() + 0.5
-    slot = (labels >= 0).sum(1).clamp(max=CLICKS - 1)
-    rows = torch.arange(len(points))
-    points, labels = points.clone(), labels.clone()
-    points[rows, slot], labels[rows, slot] = at, truth.flatten(1)[rows, cell].long()
-    return points, labels
-
-
-def clip_loss(model: Sam2, batch: Batch, again: int | None) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss of clips clicked on frame 0 (and on frame ``again``) and followed with memory."""
-    length = batch.frames.shape[1]
-    encoded = model.encode(batch.frames.flatten(0, 1))
-    bank, losses, figures = Bank(HORIZON, model.params), [], {"tracked": 0.5}
-    k = len(batch.owner)
-    blank = torch.zeros(k, dtype=torch.bool)
-    for t in range(length):
-        now = _of(encoded, batch.owner * length + t)
-        clicked = t in (0, again)
-        if clicked:
-            labels = batch.labels[t]
-            found = _ask(model, now, batch.points[t], labels, batch.votes[t])
-        else:
-            high_0, high_1, features = now
-            labels = torch.full((k, 1), -1)
-            conditioned = model.condition(features, *bank.slots(t))
-            prompt = torch.zeros(k, 1, *high_0.shape[2:])
-            found = model.decode(conditioned, high_0, high_1, torch.zeros(k, 1, 2), labels, prompt, blank, blank)
-        loss, iou = loss_of(found, batch.truth[:, t])
-        losses.append(loss)
-        mask, _, pointer = model.select(found, labels)
-        if not clicked:
-            figures["tracked"] = float(iou[batch.there(t)].amax(1).mean()) if batch.there(t).any() else 0.5
-        memory = model.remember(now[2], mask.detach(), blank | clicked, found.object_score.detach())
-        (bank.clicked if clicked else bank.tracked)[t] = Answer(mask, found.object_score, pointer, memory)
-    return torch.stack(losses).mean(), figures
-
-
 def step_of(model: Sam2, supply: Supply, index: int, clips: bool) -> tuple[Tensor, dict[str, float]]:
     """Return the loss of step ``index``: images, or images and clips by turns."""
     if clips and index % 2:
         batch, rng = supply.batch(index, CLIPS, CLIP_FRAMES)
         again = CLIP_FRAMES // 2 if rng.random() < CLICKED_AGAIN else None
         return clip_loss(model, batch, again)
-    batch, rng = supply.batch(index, IMAGES, 1)
-    return image_loss(model, batch, bool(rng.random() < CORRECTED))
+    (batch, rng), recipe = supply.batch(index, IMAGES, 1), supply.recipe
+    return image_loss(model, batch, recipe.corrections and bool(rng.random() < CORRECTED), recipe.likeness)
 
 
 @torch.no_grad()
@@ -218,7 +115,7 @@ def evaluate(model: Sam2, held: Photographs, cases: int = 6, length: int = 8) ->
 def _answered(model: Sam2, encoded: Encoded, found: Tracked) -> Tensor:
     """Return the logits (1, S/4, S/4) of the mask that the clicks and votes of tracks ask for."""
     points, labels, votes = (torch.from_numpy(x)[None] for x in (found.points, found.labels, found.votes))
-    mask, _, _ = model.select(_ask(model, encoded, points, labels, votes[None]), labels)
+    mask, _, _ = model.select(ask(model, encoded, points, labels, votes[None]), labels)
     return mask
 
 
@@ -227,6 +124,23 @@ def _iou(logits: Tensor, truth: Bool) -> float:
     large = F.interpolate(logits[None], size=truth.shape, mode="bilinear", align_corners=False)[0, 0].numpy() > 0
     union = int((large | truth).sum())
     return float((large & truth).sum() / union) if union else 1.0
+
+
+def train(model: Sam2, supply: Supply, arguments: argparse.Namespace, phase: Phase) -> Sam2:
+    """Train ``model`` for one phase and return it with its averaged weights, which are OUT/NAME.safetensors."""
+    run(
+        phase.name,
+        model,
+        lambda index: step_of(model, supply, index, phase.clips),
+        steps=max(1, round(arguments.steps * phase.part)),
+        rate=phase.rate,
+        out=arguments.out,
+        minutes=None if arguments.minutes is None else arguments.minutes * phase.part,
+        ema=AVERAGED if supply.recipe.averaged else 0.0,
+        muon=supply.recipe.muon,
+    )
+    load_weights(model, read(arguments.out / f"{phase.name}.safetensors"), phase.name)
+    return model
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -242,34 +156,18 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     if given.out is None and given.evaluate is None:
         parser.error("name a folder with -o, or weights with --evaluate")
-    train, held = load(given.data, every=2)
+    clips, held = load(given.data, every=2)
     if given.all or not held.frames:
-        train = held = Photographs(train.frames + held.frames, train.masks + held.masks)
-    torch.manual_seed(0)
-    model = Sam2(NANO)
-    prepare(model)
+        clips = held = Photographs(clips.frames + held.frames, clips.masks + held.masks)
+    model = fresh()
     if given.evaluate is None:
-        sources = Sources.load(given.data)
-        without = () if given.all else HELD_OUT
-        kept = tuple(clip for clip in sources.clips if clip[0][0].parent.parent.name not in without)
+        sources = Sources.load(given.data) if given.all else textures(given.data)[0]
         stamps = None if given.stamps is None else Stamps.load(given.stamps)
-        supply = Supply(train, stamps, Sources(kept), NANO.image_size)
-        for name, part, rate, clips in ((IMAGE_NAME, IMAGE_PART, 2e-3, False), (NAME, 1 - IMAGE_PART, 1.2e-3, True)):
-            run(
-                name,
-                model,
-                lambda index, clips=clips: step_of(model, supply, index, clips),  # type: ignore[misc]
-                steps=max(1, round(given.steps * part)),
-                rate=rate,
-                out=given.out,
-                minutes=None if given.minutes is None else given.minutes * part,
-                ema=0.995,
-                muon=True,
-            )
-            weights = given.out / f"{name}.safetensors"
-            load_weights(model, read(weights), str(weights))
-    weights = given.evaluate or given.out / f"{NAME}.safetensors"
-    load_weights(model, read(weights), str(weights))
+        supply = Supply(clips, stamps, sources, NANO.image_size)
+        for phase in (IMAGE, CLIP):
+            train(model, supply, given, phase)
+    else:
+        load_weights(model, read(given.evaluate), str(given.evaluate))
     figures = evaluate(model, held)
     if given.out:
         (given.out / f"{NAME}.json").write_text(json.dumps(figures, indent=2) + "\n")

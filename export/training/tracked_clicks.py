@@ -34,17 +34,19 @@ class Tracked:
     votes: Float
 
 
-def tracked_clicks(rng: Rng, mask: Bool, positive: int, negative: int) -> Tracked | None:
+def tracked_clicks(rng: Rng, mask: Bool, positive: int, negative: int, errors: bool = True) -> Tracked | None:
     """Return up to ``positive`` + ``negative`` clicks on an object's mask (S, S), and all tracks' votes.
 
-    None where no track was taken for the object's.
+    errors: tracks drift, and some are mislabelled. None where no track was taken for the object's.
     """
     scale = np.array([FRAME[1] / mask.shape[1], FRAME[0] / mask.shape[0]])
     count = int(np.exp(rng.uniform(np.log(FEWEST), np.log(MOST))))
     at = rng.uniform(0, FRAME[::-1], (count, 2))
     truth = in_mask((at / scale).astype(np.float32), mask)
-    moving = _labelled(rng, at, truth)
-    at = at + rng.normal(0, rng.uniform(0, DRIFT), at.shape)
+    moving = truth
+    if errors:
+        moving = _labelled(rng, at, truth)
+        at = at + rng.normal(0, rng.uniform(0, DRIFT), at.shape)
     at = at.clip(0, np.array(FRAME[::-1]) - 1)
     still = ~moving & (rng.random(count) >= rng.uniform(0, DOUBTED))
     inside, outside = at[moving].astype(np.float32), at[still].astype(np.float32)
