@@ -1,13 +1,18 @@
-"""Each ingredient can be taken out of the motion network's training, and then is not in it."""
+"""Each ingredient can be taken out of the motion network's training; one command tables every network's."""
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from tests import davis_like
 
-from samotion.export.training import ingredients, motion
+from samotion.engines.errors import InputError
+from samotion.export.training import depth, ingredients, mask_clips, masks, motion, semantics, tapir
+from samotion.export.training.ingredients import NETWORKS
 from samotion.export.training.motion import Data, drawn, pick
 from samotion.export.training.motion_augment import WHOLE, draw
 from samotion.export.training.motion_data import TrackSample, from_scene
@@ -49,21 +54,71 @@ def test_views_without_a_track_are_drawn_again(scene: TrackSample) -> None:
     assert min(views) > min(empty) == 0
 
 
-def test_the_table_has_every_ingredient(
-    scene: TrackSample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    drawn = draw(scene, 0, np.random.default_rng(0), replace(WHOLE, stills=False))
-    data = Data([scene], {"a": [replace(drawn, exact=False)]}, {"b": [drawn], "scenes": [drawn]})
+@pytest.fixture
+def small(scene: TrackSample, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps and evaluations of a fraction of a second, in which everything occurs."""
+    seen = draw(scene, 0, np.random.default_rng(0), replace(WHOLE, stills=False))
+    data = Data([scene], {"a": [replace(seen, exact=False)]}, {"b": [seen], "scenes": [seen]})
     monkeypatch.setattr(motion, "gather", lambda _: data)
-    arguments = ["--davis", str(tmp_path), "--fold", "0/2", "--steps", "1", "-o", str(tmp_path)]
-    assert ingredients.main(arguments) == 0
-    found = json.loads((tmp_path / "ingredients.json").read_text())
-    assert set(found["without"]) == set(ingredients.RECIPES) == {"nothing", *WHOLE.__dict__}
-    assert all(0 < row["clips"] <= 1 for row in found["without"].values())
-    weights = {name: (tmp_path / "ingredients" / f"{name}.safetensors").read_bytes() for name in ingredients.RECIPES}
-    assert weights["muon"] != weights["nothing"] != weights["averaged"]
-    monkeypatch.setattr(motion, "train", None)  # what is trained is not trained again
-    assert ingredients.main(arguments) == 0
+    for module, name, value in (
+        (tapir, "FRAMES", 3),
+        (tapir, "POINTS", 16),
+        (tapir, "evaluate", partial(tapir.evaluate, scenes=1, points=2)),
+        (depth, "MEASURED", 2),
+        (semantics, "PAIRS", 2),
+        (masks, "IMAGES", 2),
+        (masks, "CORRECTED", 1),
+        (mask_clips, "SMALLEST", 1e-4),
+        (masks, "evaluate", partial(masks.evaluate, cases=1, length=2)),
+    ):
+        monkeypatch.setattr(module, name, value)
+
+
+def arguments(network: str, folder: Path) -> list[str]:
+    own = ["--stamps", str(davis_like.stamps(folder / "stamps"))] if network == "masks" else []
+    return [network, "--data", str(folder / "davis"), *own, "--steps", "1", "-o", str(folder)]
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_table_has_every_ingredient(network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    davis_like.davis(tmp_path / "davis")
+    file = tmp_path / "ingredients.json"
+    file.write_text('{"another": {}}')
+    assert ingredients.main(arguments(network, tmp_path)) == 0
+    tables = json.loads(file.read_text())
+    assert set(tables) == {"another", network}
+    found, recipes = tables[network], NETWORKS[network].recipes()
+    assert found["steps"] == 1
+    assert found["held_out"] == (["b"] if network == "motion" else [davis_like.HELD])
+    assert set(found["without"]) == set(recipes) == {"nothing", *vars(recipes["nothing"])}
+    assert all(np.isfinite(list(row.values())).all() for row in found["without"].values())
+    folder = tmp_path / "ingredients" / f"{network}-1"
+    whole = (folder / "nothing.safetensors").read_bytes()
+    for name, recipe in recipes.items():
+        if network != "motion":  # of whose ingredients some are drawn seldom
+            assert ((folder / f"{name}.safetensors").read_bytes() == whole) is (name == "nothing"), name
+        state = torch.load(folder / f"{name}.pt", weights_only=True)
+        assert len(state["optimisers"]) == 1 + getattr(recipe, "muon", False)
+        assert all(torch.equal(state["model"][k], state["average"][k]) for k in state["model"]) is not recipe.averaged
+    monkeypatch.setattr(torch.optim.AdamW, "step", None)  # what is trained is not trained again
+    assert ingredients.main(arguments(network, tmp_path)) == 0
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_the_whole_recipe_leaves_nothing_out(network: str) -> None:
+    recipes = NETWORKS[network].recipes()
+    assert all(vars(recipes["nothing"]).values())
+    assert all([k for k, v in vars(recipe).items() if not v] == [name] for name, recipe in list(recipes.items())[1:])
+
+
+def test_what_an_ingredient_or_an_evaluation_needs_is_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
-        ingredients.main(["--davis", str(tmp_path), "-o", str(tmp_path)])
-    assert "--fold K/N" in capsys.readouterr().err
+        ingredients.main(["masks", "--data", str(tmp_path), "-o", str(tmp_path)])
+    assert "--stamps" in capsys.readouterr().err
+    data = davis_like.davis(tmp_path / "davis")
+    (data / davis_like.HELD).rename(data / "other")
+    with pytest.raises(InputError, match="hockey"):
+        ingredients.main(["semantics", "--data", str(data), "-o", str(tmp_path)])
