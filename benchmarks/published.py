@@ -42,6 +42,7 @@ from samotion.runtime.motion import STILL, label
 from samotion.runtime.progress import Progress
 from samotion.runtime.resizing import kernels
 from samotion.runtime.settings import Settings
+from samotion.runtime.support import supported
 from samotion.runtime.values import Clip, ObjectMasks
 from samotion.runtime.votes import sureness
 
@@ -76,6 +77,8 @@ def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
         masks = published_masks.segment_objects(groups, moving, static, sam, settings, sureness(labels, settings))
     with _timed("merging", seconds):
         masks = merge_objects(masks)
+        if settings.least_support is not None:
+            masks = supported(masks, tracks, labels, settings.least_support)
     return Published(masks, seconds, sam.encoded)
 
 

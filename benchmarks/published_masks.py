@@ -41,7 +41,7 @@ def segment_objects(
     """
     masks = np.zeros((len(groups), sam.frames, *sam.size), np.bool_)
     for found, own in zip(groups, masks, strict=True):
-        answers = _clicked(found, moving, static, sam, settings, sure)
+        answers = _clicked(found, groups, moving, static, sam, settings, sure)
         # Memories of clicked frames are made when propagation begins (propagate_in_video_preflight), by when
         # the features of all clicked frames but one are gone.
         bank = MemoryBank({frame: sam.remember(frame, answers[frame], clicked=True) for frame in sorted(answers)})
@@ -54,6 +54,7 @@ def segment_objects(
 
 def _clicked(
     found: TrackGroup,
+    groups: list[TrackGroup],
     moving: Tracks,
     static: Tracks,
     sam: OneFrameSam,
@@ -73,7 +74,7 @@ def _clicked(
         settings.click_confidence,
     )
     if settings.all_tracks:
-        prompts = with_votes(prompts, found, moving, static, sure)
+        prompts = with_votes(prompts, found, groups, moving, static, sure)
     shown = promptable(moving.visible, moving.confidence, settings.click_confidence)[found.tracks]
     xy = moving.xy[found.tracks]
     answers = {}

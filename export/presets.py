@@ -181,6 +181,7 @@ NANO = Preset(
         "background_clicks": 16,
         "click_confidence": 0.5,
         "all_tracks": True,
+        "least_support": 0.65,
         "follow_edges": True,
     },
 )

@@ -49,7 +49,7 @@ def segment_objects(
     much each dynamic and each static track counts where all are heard (see votes.with_votes).
     """
     canvas = network.canvas(len(groups))
-    objects = [_object(number, group, dynamic, static, settings, sure) for number, group in enumerate(groups)]
+    objects = [_object(number, groups, dynamic, static, settings, sure) for number in range(len(groups))]
     with progress.stage("masks", len(objects) * network.frames) as stage:
         if objects:
             _click(objects, network, canvas, settings, stage)
@@ -59,13 +59,14 @@ def segment_objects(
 
 def _object(
     number: int,
-    group: TrackGroup,
+    groups: list[TrackGroup],
     dynamic: Tracks,
     static: Tracks,
     settings: Settings,
     sure: tuple[Float, Float] | None,
 ) -> _Object:
-    """Return the object of one group with its prompts."""
+    """Return the object of one of the groups with its prompts."""
+    group = groups[number]
     prompts = prompts_for(
         group,
         dynamic.xy,
@@ -78,7 +79,7 @@ def _object(
         settings.click_confidence,
     )
     if settings.all_tracks:
-        prompts = with_votes(prompts, group, dynamic, static, sure)
+        prompts = with_votes(prompts, group, groups, dynamic, static, sure)
     shown = promptable(dynamic.visible, dynamic.confidence, settings.click_confidence)[group.tracks]
     return _Object(number, dynamic.xy[group.tracks], shown, {prompt.frame: prompt for prompt in prompts})
 

@@ -26,6 +26,8 @@ class Settings:
     negative clicks of such a prompt. click_confidence: confidence above which a visible point may be clicked.
     all_tracks: an object's tracks, and the still ones against them, all enter such a prompt as mask logits, besides
     the clicks (published: not).
+    least_support: an object is left out where the share of moving tracks among those inside its masks is below this
+    part of the clip's best (None, published: all stay), for labels that err on whole pieces of scenery.
     follow_edges: masks follow the frame's edges, for networks whose own outlines are coarse (published: not).
     best_three: if no track passes, take the best three all the same
     (published; here off, so that "nothing moves" can be said).
@@ -49,6 +51,7 @@ class Settings:
     background_clicks: int = 0
     click_confidence: float = 0.9
     all_tracks: bool = False
+    least_support: float | None = None
     follow_edges: bool = False
     best_three: bool = False
     published_resizing: bool = False

@@ -21,6 +21,7 @@ from samotion.runtime.prompts import background_points, promptable
 from samotion.runtime.resizing import kernels
 from samotion.runtime.sam import MaskNetwork
 from samotion.runtime.settings import Settings
+from samotion.runtime.support import supported
 from samotion.runtime.tracks import follow, sample_queries
 from samotion.runtime.values import Bool, Clip, Float, MotionLabels, ObjectMasks, Prompt, TrackGroup, Tracks
 from samotion.runtime.votes import sureness
@@ -76,7 +77,10 @@ class Stages:
             sure = sureness(labels, settings)
             found = segment_objects(groups, moving, static, network, settings, self.progress, sure)
         with self.timed("merging"):
-            return merge_objects(found)
+            merged = merge_objects(found)
+            if settings.least_support is None:
+                return merged
+            return supported(merged, tracks, labels, settings.least_support)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -25,21 +25,27 @@ def sureness(labels: MotionLabels, settings: Settings) -> tuple[Float, Float]:
 
 
 def with_votes(
-    prompts: list[Prompt], group: TrackGroup, dynamic: Tracks, static: Tracks, sure: tuple[Float, Float] | None
+    prompts: list[Prompt],
+    group: TrackGroup,
+    groups: list[TrackGroup],
+    dynamic: Tracks,
+    static: Tracks,
+    sure: tuple[Float, Float] | None,
 ) -> list[Prompt]:
-    """Return an object's prompts, each with the votes of its visible tracks and, against it, of the static ones.
+    """Return an object's prompts, each with the votes of its visible tracks and, against it, of all others.
 
-    group: of the dynamic tracks. sure: how much each of the dynamic (N,) and static (M,) tracks counts, 0 to 1;
-    None: all alike.
+    group: the object among ``groups``, of the dynamic tracks; those of no group do not vote. sure: how much each of
+    the dynamic (N,) and static (M,) tracks counts, 0 to 1; None: all alike.
     """
     moving, still = (np.ones(len(t.xy), np.float32) for t in (dynamic, static)) if sure is None else sure
-    own, weight = dynamic.select(group.tracks), moving[group.tracks]
+    others = np.any([other.tracks for other in groups], axis=0) & ~group.tracks
+    side = group.tracks.astype(np.float32) - others
     return [
         replace(
             prompt,
             votes=Votes(
-                np.concatenate([own.xy[:, prompt.frame], static.xy[:, prompt.frame]]),
-                np.concatenate([weight * _seen(own, prompt.frame), -still * _seen(static, prompt.frame)]),
+                np.concatenate([dynamic.xy[:, prompt.frame], static.xy[:, prompt.frame]]),
+                np.concatenate([side * moving * _seen(dynamic, prompt.frame), -still * _seen(static, prompt.frame)]),
             ),
         )
         for prompt in prompts

@@ -63,16 +63,17 @@ def tracks(count: int, seen: float) -> Tracks:
     )
 
 
-def test_an_object_is_voted_for_by_its_own_and_against_by_the_still() -> None:
-    dynamic, static = tracks(3, 0.75), tracks(2, 1.0)
+def test_an_object_is_voted_for_by_its_own_and_against_by_all_others() -> None:
+    dynamic, static = tracks(4, 0.75), tracks(2, 1.0)
     static.visible[1, 1] = False
     prompt = Prompt(1, np.zeros((1, 2), np.float32), np.ones(1, np.bool_))
-    group = TrackGroup(prompt, np.array([True, False, True]))
-    sure = np.array([1.0, 1.0, 0.5], np.float32), np.array([0.5, 1.0], np.float32)
-    (found,) = with_votes([prompt], group, dynamic, static, sure)
+    group = TrackGroup(prompt, np.array([True, False, True, False]))
+    other = TrackGroup(prompt, np.array([True, True, False, False]))
+    sure = np.array([1.0, 1.0, 0.5, 1.0], np.float32), np.array([0.5, 1.0], np.float32)
+    (found,) = with_votes([prompt], group, [other, group], dynamic, static, sure)
     assert found.votes is not None
-    np.testing.assert_array_equal(found.votes.xy, [[2, 3], [10, 11], [2, 3], [6, 7]])
-    np.testing.assert_allclose(found.votes.weight, [0.5, 0.25, -0.5, 0])
-    (alike,) = with_votes([prompt], group, dynamic, static, None)
+    np.testing.assert_array_equal(found.votes.xy, [[2, 3], [6, 7], [10, 11], [14, 15], [2, 3], [6, 7]])
+    np.testing.assert_allclose(found.votes.weight, [0.5, -0.5, 0.25, 0, -0.5, 0])
+    (alike,) = with_votes([prompt], group, [group], dynamic, static, None)
     assert alike.votes is not None
-    np.testing.assert_allclose(alike.votes.weight, [0.5, 0.5, -1, 0])
+    np.testing.assert_allclose(alike.votes.weight, [0.5, 0, 0.5, 0, -1, 0])
