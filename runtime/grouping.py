@@ -16,7 +16,7 @@ BUSIEST = 0.2
 DILATION = np.ones((6, 6), np.uint8)
 DILATIONS = 3
 TOGETHER = 4  # frames that must show two tracks before they count as side by side
-AS_ONE = 0.03  # part of all pairs of tracks of two groups that must move as one: parts touch along a seam only
+AS_ONE = 0.5  # part of the smaller of two groups that must move as one with a track of the other, each beside it
 
 Segment = Callable[[int, Float], Bool]
 
@@ -86,8 +86,9 @@ def dilated(mask: Bool) -> Bool:
 def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float) -> list[TrackGroup]:
     """Return ``groups`` joined where they move as one, with the tracks that had no group.
 
-    xy: (N, T, 2) pixels. visible: (N, T) bool. Groups of which enough pairs of tracks are within half of
-    ``radius`` pixels, and change that by little, are parts of one object. Then tracks without a group join that
+    xy: (N, T, 2) pixels. visible: (N, T) bool. Two groups are parts of one object where enough tracks of the smaller
+    one have a track of the other within half of ``radius`` pixels and change that by little: parts touch along a seam
+    only, and a part of few tracks is all seam. Then tracks without a group join that
     of their nearest neighbour within ``radius``, and draw others after them. Where stage 1 found no object, the
     largest cluster of tracks within ``radius`` of each other is one. For networks whose answer to one click is
     often smaller than the object, or empty.
@@ -95,10 +96,10 @@ def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float)
     distance, change = _apart(xy, visible)
     if not groups:
         return _largest_cluster(xy, visible, distance <= radius)
+    # Whether a small mask is found at all turns on rounding: it must not join what is on its two sides.
+    groups = [group for group in groups if group.tracks.sum() >= FEWEST_TRACKS] or groups
     as_one = distance + 2 * change <= radius / 2
-    linked = np.array(
-        [[as_one[np.ix_(a.tracks, b.tracks)].mean() >= AS_ONE for b in groups] for a in groups], np.bool_
-    )
+    linked = np.array([[_touching(as_one, a.tracks, b.tracks) for b in groups] for a in groups], np.bool_)
     numbers = components(linked)
     owner = np.full(len(xy), -1)
     for group, number in zip(reversed(groups), reversed(numbers), strict=True):
@@ -112,6 +113,12 @@ def completed(groups: list[TrackGroup], xy: Float, visible: Bool, radius: float)
         owner[outside[joining]] = owner[inside[near.argmin(axis=1)[joining]]]
     _, firsts = np.unique(numbers, return_index=True)
     return [TrackGroup(groups[first].prompt, owner == number) for number, first in enumerate(firsts)]
+
+
+def _touching(as_one: Bool, first: Bool, second: Bool) -> bool:
+    """Return whether enough tracks of the smaller group (N,) move as one with any of the other."""
+    smaller, larger = sorted((first, second), key=np.count_nonzero)
+    return bool(as_one[np.ix_(smaller, larger)].any(axis=1).mean() >= AS_ONE)
 
 
 def _largest_cluster(xy: Float, visible: Bool, near: Bool) -> list[TrackGroup]:

@@ -168,6 +168,32 @@ def test_parts_that_move_as_one_are_joined_and_completed() -> None:
     assert found[0].prompt is groups[0].prompt
 
 
+def test_a_part_that_touches_with_most_of_its_tracks_is_joined() -> None:
+    body, part = swarm((100, 50), (3, 0), 20), swarm((128, 50), (3, 0), 6)
+    far = body - np.array([300, 0], np.float32)  # as large again, and nowhere near the part
+    xy = np.concatenate([body, far, part])
+    visible = np.ones(xy.shape[:2], np.bool_)
+    large, small = group_of(list(range(40)), 46), group_of(list(range(40, 46)), 46)
+    assert len(completed([large, small], xy, visible, 60.0)) == 1
+    assert len(completed([small, large], xy, visible, 60.0)) == 1
+    apart = xy.copy()
+    apart[43:, :, 1] += 80  # half of the part is elsewhere, and one more besides
+    apart[42, :, 1] += 80
+    assert len(completed([large, small], apart, visible, 60.0)) == 2
+
+
+def test_a_few_tracks_do_not_join_what_is_on_their_two_sides() -> None:
+    left, right = swarm((100, 50), (3, 0)), swarm((160, 50), (3, 0))
+    between = swarm((130, 50), (3, 0), 4)
+    xy = np.concatenate([left, right, between])
+    visible = np.ones(xy.shape[:2], np.bool_)
+    groups = [group_of(list(range(8)), 20), group_of(list(range(8, 16)), 20), group_of(list(range(16, 20)), 20)]
+    assert len(completed(groups[:2], xy, visible, 60.0)) == 2
+    found = completed(groups, xy, visible, 60.0)
+    assert len(found) == 2
+    assert sum(group.tracks.sum() for group in found) == 20, "each of them joins one side"
+
+
 def test_objects_that_cross_stay_apart() -> None:
     xy = np.concatenate([swarm((50, 50), (8, 0)), swarm((200, 60), (-8, 0))])
     visible = np.ones(xy.shape[:2], np.bool_)
