@@ -27,8 +27,10 @@ from samotion.runtime.pipeline import find_groups
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam import MaskNetwork
 from samotion.runtime.settings import Settings
+from samotion.runtime.support import supported
 from samotion.runtime.tracks import track
 from samotion.runtime.values import Bool, Bytes, Clip, MotionLabels, ObjectMasks, TrackGroup, Tracks
+from samotion.runtime.votes import sureness
 
 PROGRAM = "samotion.benchmarks.oracles"
 ROWS = ("as is", "true labels", "true groups", "true clicks", "true masks")
@@ -66,9 +68,19 @@ class Stages:
         """Return stage 1's groups; none of no tracks."""
         return find_groups(moving, static, self.network, self.settings) if len(moving.xy) else []
 
-    def masks(self, groups: list[TrackGroup], moving: Tracks, static: Tracks) -> Bool:
-        """Return stage 2's masks (K, T, H, W) before objects are merged."""
-        return segment_objects(groups, moving, static, self.network, self.settings, self.quiet).values
+    def masks(
+        self, groups: list[TrackGroup], moving: Tracks, static: Tracks, labels: MotionLabels | None = None
+    ) -> Bool:
+        """Return stage 2's masks (K, T, H, W) before objects are merged; labels: None where no track is in doubt."""
+        sure = None if labels is None else sureness(labels, self.settings)
+        return segment_objects(groups, moving, static, self.network, self.settings, self.quiet, sure).values
+
+    def final(self, masks: Bool, labels: MotionLabels) -> Bool:
+        """Return objects merged, without those that the labels do not support, as the pipeline does."""
+        merged = merge_objects(ObjectMasks(masks))
+        if self.settings.least_support is not None:
+            merged = supported(merged, self.tracks, labels, self.settings.least_support)
+        return merged.values
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,8 +110,12 @@ def evaluate(stages: Stages, truth: Bytes, seed: int = 0) -> dict[str, Any]:
 
     truth: (T, H, W) ids at the size of the clip's frames. seed: of the clicks drawn from the truth.
     """
-    found = {row: merge_objects(ObjectMasks(masks)).values for row, masks in _answers(stages, truth, seed).items()}
     known = true_labels(stages.tracks, truth)
+    right = MotionLabels(known.dynamic.astype(np.float32), known.dynamic)
+    found = {
+        row: stages.final(masks, right if row in ROWS[1:4] else stages.labels)
+        for row, masks in _answers(stages, truth, seed).items()
+    }
     chosen = stages.labels.dynamic
     return {
         "j": {row: float(_j(masks, truth).mean()) for row, masks in found.items()},
@@ -117,7 +133,7 @@ def _answers(stages: Stages, truth: Bytes, seed: int) -> dict[str, Bool]:
     confident = stages.settings.click_confidence
     moving, static = stages.split(stages.labels)
     groups = stages.groups(moving, static)
-    as_is = stages.masks(groups, moving, static)
+    as_is = stages.masks(groups, moving, static, stages.labels)
 
     known = true_labels(stages.tracks, truth)
     labels = MotionLabels(known.dynamic.astype(np.float32), known.dynamic)

@@ -30,7 +30,8 @@ class Agreement:
 
     iou: of everything that moves together, mean over the frames (1 where both are empty). same, tracks: of how many
     tracks both have the same label, and how many tracks either has. objects: of each. j, j_reference: of each, mean
-    over the frames; None where the truth is not known.
+    over the frames; None where the truth is not known. probability: of moving, by how much a track that both have
+    differs most.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Agreement:
     objects: tuple[int, int]
     j: float | None = None
     j_reference: float | None = None
+    probability: float = 0.0
 
     @property
     def labels(self) -> float:
@@ -50,7 +52,8 @@ class Agreement:
     @property
     def line(self) -> str:
         """The clip's name, IoU and how many labels differ."""
-        return f"{self.name}: IoU {self.iou:.4f}, {self.tracks - self.same} of {self.tracks} labels turned"
+        turned = f"{self.tracks - self.same} of {self.tracks} labels turned"
+        return f"{self.name}: IoU {self.iou:.4f}, {turned}, probability {self.probability:.5f} off"
 
     @property
     def difference(self) -> float:
@@ -60,16 +63,18 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Bounds:
-    """What two precisions may differ by: difference, of J either way; iou and labels, at least."""
+    """What two precisions may differ by: difference of J, either way; iou, labels: at least; probability: at most."""
 
     difference: float = 0.005
     iou: float = 0.98
     labels: float = 0.99
+    probability: float = 1.0
 
     def hold(self, rows: Sequence[Agreement]) -> bool:
         """Return whether the means of all clips together are within the bounds."""
         difference, iou, labels = means(rows)
-        return abs(difference) <= self.difference and iou >= self.iou and labels >= self.labels
+        sure = max(row.probability for row in rows) <= self.probability
+        return sure and abs(difference) <= self.difference and iou >= self.iou and labels >= self.labels
 
 
 def means(rows: Sequence[Agreement]) -> tuple[float, float, float]:
@@ -85,8 +90,9 @@ def means(rows: Sequence[Agreement]) -> tuple[float, float, float]:
 def agree(found: Result, wanted: Result, truth: Bool | None = None) -> Agreement:
     """Return how far ``found`` agrees with ``wanted``, an answer for the same clip; truth: (T, H, W) what moves."""
     a, b = (np.asarray(result.masks.values.any(axis=0)) for result in (found, wanted))
-    moving, still = zip(*(_by_query(result) for result in (found, wanted)), strict=True)
-    every = moving[0] | moving[1] | still[0] | still[1]
+    one, other = (_by_query(result) for result in (found, wanted))
+    every, both = one.keys() | other.keys(), one.keys() & other.keys()
+    moving = [{key for key, (moves, _) in known.items() if moves} for known in (one, other)]
     return Agreement(
         name=wanted.clip.name,
         frames=len(a),
@@ -94,6 +100,7 @@ def agree(found: Result, wanted: Result, truth: Bool | None = None) -> Agreement
         same=len(every) - len(moving[0] ^ moving[1]),
         tracks=len(every),
         objects=(len(found.masks.values), len(wanted.masks.values)),
+        probability=max((abs(one[key][1] - other[key][1]) for key in both), default=0.0),
         j=None if truth is None else float(ious(a, truth).mean()),
         j_reference=None if truth is None else float(ious(b, truth).mean()),
     )
@@ -105,8 +112,8 @@ def ious(a: Bool, b: Bool) -> Float:
     return np.where(either > 0, together / np.maximum(either, 1), 1.0).astype(np.float32)
 
 
-def _by_query(result: Result) -> tuple[set[bytes], set[bytes]]:
-    """Return the queries of the tracks that move and of those that do not: two runs know a track by its query.
+def _by_query(result: Result) -> dict[bytes, tuple[bool, float]]:
+    """Return whether each track moves and how probable that is by its query: two runs know a track by that.
 
     A track that one of two runs never saw counts as still there.
     """
@@ -114,8 +121,9 @@ def _by_query(result: Result) -> tuple[set[bytes], set[bytes]]:
     frames = tracks.query_frame
     xy = tracks.xy[np.arange(len(frames)), frames]
     keys = [np.append(point, frame).tobytes() for point, frame in zip(xy, frames, strict=True)]
-    moving = {key for key, moves in zip(keys, result.labels.dynamic, strict=True) if moves}
-    return moving, set(keys) - moving
+    return dict(
+        zip(keys, zip(result.labels.dynamic.tolist(), result.labels.probability.tolist(), strict=True), strict=True)
+    )
 
 
 def made_samples(count: int, frames: int = FRAMES) -> list[Sample]:

@@ -77,6 +77,9 @@ def test_each_bound_is_one() -> None:
     assert Bounds().hold([ROW])
     for worse in ({"j": 0.49}, {"j": 0.51}, {"iou": 0.97}, {"same": 980}):
         assert not Bounds().hold([dataclasses.replace(ROW, **worse)])
+    doubted = dataclasses.replace(ROW, probability=2e-4)
+    assert Bounds().hold([doubted])
+    assert not Bounds(probability=1e-4).hold([ROW, doubted]), "of every clip"
     unknown = dataclasses.replace(ROW, j=None, j_reference=None, frames=30, iou=0.97)
     difference, iou, _ = means([ROW, unknown])
     assert difference == pytest.approx(-0.002), "of the clips with a truth alone"
