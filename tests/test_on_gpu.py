@@ -33,7 +33,14 @@ from samotion.runtime.stages import Stages
 from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Tracks
 
 # As the published bundles are: one click that is corrected, few clicked frames, masks enlarged as they are.
-PUBLISHED = {"prompt_step": 16, "clicks": 1, "background_clicks": 0, "all_tracks": False, "follow_edges": False}
+PUBLISHED = {
+    "prompt_step": 16,
+    "clicks": 1,
+    "background_clicks": 0,
+    "all_tracks": False,
+    "least_support": None,
+    "follow_edges": False,
+}
 WAYS: dict[str, dict[str, Any]] = {"as shipped": {"motion_frames": 5}, "as published": PUBLISHED}
 FRAMES = 12
 
