@@ -78,9 +78,7 @@ class Stages:
     def final(self, masks: Bool, labels: MotionLabels) -> Bool:
         """Return objects merged, without those that the labels do not support, as the pipeline does."""
         merged = merge_objects(ObjectMasks(masks))
-        if self.settings.least_support is not None:
-            merged = supported(merged, self.tracks, labels, self.settings.least_support)
-        return merged.values
+        return supported(merged, self.tracks, labels, self.settings.least_support).values
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -76,9 +76,7 @@ def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
     with _timed("masks", seconds):
         masks = published_masks.segment_objects(groups, moving, static, sam, settings, sureness(labels, settings))
     with _timed("merging", seconds):
-        masks = merge_objects(masks)
-        if settings.least_support is not None:
-            masks = supported(masks, tracks, labels, settings.least_support)
+        masks = supported(merge_objects(masks), tracks, labels, settings.least_support)
     return Published(masks, seconds, sam.encoded)
 
 

@@ -77,10 +77,7 @@ class Stages:
             sure = sureness(labels, settings)
             found = segment_objects(groups, moving, static, network, settings, self.progress, sure)
         with self.timed("merging"):
-            merged = merge_objects(found)
-            if settings.least_support is None:
-                return merged
-            return supported(merged, tracks, labels, settings.least_support)
+            return supported(merge_objects(found), tracks, labels, settings.least_support)
 
     @contextmanager
     def timed(self, stage: str) -> Iterator[None]:

@@ -6,11 +6,13 @@ from samotion.runtime.prompts import in_mask
 from samotion.runtime.values import Bool, Float, MotionLabels, ObjectMasks, Tracks
 
 
-def supported(found: ObjectMasks, tracks: Tracks, labels: MotionLabels, least: float) -> ObjectMasks:
+def supported(found: ObjectMasks, tracks: Tracks, labels: MotionLabels, least: float | None) -> ObjectMasks:
     """Return the objects whose support is at least the part ``least`` of the best supported one's.
 
-    A lone object stays whatever its support: on a thin mover most tracks are its surroundings'.
+    least: None: all. A lone object stays whatever its support: on a thin mover most tracks are its surroundings'.
     """
+    if least is None:
+        return found
     share = support(found.values, tracks, labels.dynamic)
     return ObjectMasks(found.values[share >= least * share.max(initial=0)])
 

@@ -18,7 +18,7 @@ SURE_MOVING, SURE_STILL = 0.2, 0.15
 
 def sureness(labels: MotionLabels, settings: Settings) -> tuple[Float, Float]:
     """Return how much each dynamic and each still track counts by its probability of moving, 0 to 1."""
-    threshold = settings.dynamic_above or THRESHOLDS[-1]
+    threshold = THRESHOLDS[-1] if settings.dynamic_above is None else settings.dynamic_above
     moving = ((labels.probability[labels.dynamic] - threshold) / SURE_MOVING).clip(0, 1)
     still = ((STILL - labels.probability[labels.probability < STILL]) / SURE_STILL).clip(0, 1)
     return moving.astype(np.float32), still.astype(np.float32)
