@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import Any
 
 from samotion.engines.errors import EngineError
+from samotion.engines.just_in_time import KeptKernels
 from samotion.engines.machine import Machine
 from samotion.engines.manifest import PlanEntry
 
@@ -39,6 +40,8 @@ class TensorRT:
     name = "tensorrt"
     module = "tensorrt"
     install = "pip install 'samotion[gpu]'"
+    needs: Mapping[str, str] = {"pycuda": "pycuda", "cuda-bindings": "cuda.bindings"}  # packages, and their modules
+    just_in_time = False  # whether it compiles kernels, and makes CUDA graphs of its runs, on the GPU by itself
 
     def load(self) -> ModuleType:
         """Return the Python module; raises EngineError where it is missing, broken or too old."""
@@ -93,8 +96,8 @@ class TensorRT:
             return f"built on {plan.platform}, here is {machine.platform}"
         return self._wrong_gpu(plan, machine)
 
-    def context(self, trt: Any, engine: Any) -> Any:
-        """Return what runs ``engine`` in memory of ours, None where it cannot be had.
+    def context(self, trt: Any, engine: Any, kernels: KeptKernels) -> Any:  # noqa: ARG002
+        """Return what runs ``engine`` in memory of ours, None where it cannot be had. kernels: if just in time.
 
         Sized by the shapes that come, ours is less than the backend's own, which is for the largest allowed.
         """
@@ -117,6 +120,8 @@ class TensorRTRTX(TensorRT):
     name = "tensorrt-rtx"
     module = "tensorrt_rtx"
     install = "pip install 'samotion[rtx]'"
+    needs: Mapping[str, str] = {"pycuda": "pycuda"}
+    just_in_time = True
 
     def aim(self, target: Target, machine: Machine) -> tuple[str, ...]:  # noqa: ARG002
         """Return the compute capabilities that plans will be for; raises EngineError for what cannot be had."""
@@ -155,10 +160,16 @@ class TensorRTRTX(TensorRT):
             return f"built on {plan.platform}, here is {machine.platform}"
         return self._wrong_gpu(plan, machine)
 
-    def context(self, trt: Any, engine: Any) -> Any:
-        """Return what runs ``engine`` in memory of ours, as a CUDA graph from the third run of a shape on."""
+    def context(self, trt: Any, engine: Any, kernels: KeptKernels) -> Any:
+        """Return what runs ``engine`` in memory of ours, as a CUDA graph where a shape comes again.
+
+        Kernels for a shape are compiled before it first runs. By default RTX compiles them meanwhile and changes to
+        them when they are ready: the same clip would give other last bits from run to run, as time has it.
+        """
         config = engine.create_runtime_config()
         config.set_execution_context_allocation_strategy(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
+        config.dynamic_shapes_kernel_specialization_strategy = trt.DynamicShapesKernelSpecializationStrategy.EAGER
+        kernels.give(config)
         if hasattr(trt, "CudaGraphStrategy"):  # from 1.3 on
             config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         return engine.create_execution_context(config)

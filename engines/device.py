@@ -19,7 +19,10 @@ IN_FLIGHT, IN_FLIGHT_BYTES = 32, 2**20
 
 
 class Device:
-    """The first visible GPU's primary context, which every CUDA library of the process shares; raises EngineError."""
+    """The first visible GPU's primary context, which every CUDA library of the process shares; raises EngineError.
+
+    capability: its compute capability, 89 for 8.9.
+    """
 
     def __init__(self) -> None:
         try:
@@ -29,9 +32,12 @@ class Device:
         self.cuda: Any = cuda
         try:
             cuda.init()
-            self._context: Any = cuda.Device(0).retain_primary_context()
+            first = cuda.Device(0)
+            self._context: Any = first.retain_primary_context()
+            major, minor = first.compute_capability()
         except cuda.Error as error:
             raise EngineError(f"the GPU does not answer ({error}); see that nvidia-smi lists it") from error
+        self.capability = 10 * int(major) + int(minor)
 
     @contextlib.contextmanager
     def active(self) -> Iterator[None]:
@@ -69,13 +75,18 @@ class Buffer:
         return int(self._memory)
 
     @property
+    def where(self) -> int:
+        """The address on the GPU, 0 while there is none."""
+        return int(self._memory) if self._size else 0
+
+    @property
     def size(self) -> int:
         """Bytes on the GPU."""
         return self._size
 
     def pinned(self, dtype: str, shape: tuple[int, ...]) -> Array:
         """Return pinned host memory as an array, what was in it before included."""
-        size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+        size = size_of(dtype, shape)
         if size > len(self._pinned):
             self._pinned = self._cuda.pagelocked_empty(rounded(size), np.uint8)
         return self._pinned[:size].view(dtype).reshape(shape)
@@ -90,7 +101,7 @@ class Pool:
 
     def array(self, line: "Line", dtype: Any, shape: tuple[int, ...]) -> "DeviceArray":
         """Return an array for what ``line`` is about to write."""
-        size = coarse(math.prod(shape) * np.dtype(dtype).itemsize)
+        size = coarse(size_of(dtype, shape))
         free = self._free[size]
         memory = free.pop() if free else self._device.cuda.mem_alloc(size)
         return DeviceArray(self._device, line, dtype, shape, _Lease(memory, free), int(memory))
@@ -142,6 +153,12 @@ class Line:
         self.stream: Any = device.cuda.Stream()
         self.done: Any = device.cuda.Event()
 
+    def room(self, buffer: Buffer, size: int) -> int:
+        """Return the address of at least ``size`` bytes; what runs here may use the buffer until it has to grow."""
+        if size > buffer.size:
+            self.stream.synchronize()
+        return buffer.address(size)
+
     def mark(self) -> None:
         """Say that what is on the stream so far is what others wait for."""
         self.done.record(self.stream)
@@ -163,7 +180,7 @@ class DeviceArray:
         self, device: Device, line: Line, dtype: Any, shape: tuple[int, ...], memory: object, address: int
     ) -> None:
         self.dtype, self.shape, self.line, self.address = np.dtype(dtype), shape, line, address
-        self.nbytes = math.prod(shape) * self.dtype.itemsize
+        self.nbytes = size_of(dtype, shape)
         self._device, self._memory = device, memory
 
     def __len__(self) -> int:
@@ -211,6 +228,11 @@ class DeviceArray:
                 self._device.cuda.memcpy_dtoh_async(host, self.address, self.line.stream)
                 self.line.stream.synchronize()
         return host
+
+
+def size_of(dtype: Any, shape: tuple[int, ...]) -> int:
+    """Return the bytes of an array."""
+    return math.prod(shape) * int(np.dtype(dtype).itemsize)
 
 
 def coarse(size: int) -> int:

@@ -110,9 +110,17 @@ def _missing(backend: TensorRT, machine: Machine) -> Problem | None:
         return f"no NVIDIA driver here ({machine.platform})", DRIVER
     if machine.gpu is None:
         return f"no GPU answers here ({machine})", "nvidia-smi must list a GPU, and CUDA_VISIBLE_DEVICES not hide it"
-    if importlib.util.find_spec("pycuda") is None:
-        return "pycuda is not installed here", backend.install
+    for package, module in backend.needs.items():
+        if not _installed(module):
+            return f"{package} is not installed here", backend.install
     return None
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the package around it
+        return False
 
 
 def _misfit(

@@ -11,14 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.engines.backends import BACKENDS
-from samotion.engines.device import Buffer, Device, DeviceArray, Line, Pool
+from samotion.engines.cache import cache_folder
+from samotion.engines.context import Context, Place, Places, Shapes
+from samotion.engines.cuda_graphs import CaptureError, Graphs, Replay
+from samotion.engines.device import Buffer, Device, DeviceArray, Line, Pool, size_of
 from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import EngineError
+from samotion.engines.just_in_time import KeptKernels
 from samotion.engines.manifest import PlanEntry
 from samotion.engines.plan_log import first_reason, logger
 from samotion.engines.preflight import rebuild
-
-Shapes = dict[str, tuple[int, ...]]
 
 
 class TensorRtEngine:
@@ -56,47 +58,57 @@ class TensorRtEngine:
                 raise EngineError(
                     f"{path}: {plan.backend} does not load it ({first_reason(self._log.errors)}); {mend}"
                 )
-            self._context: Any = backend.context(trt, self._engine)
-            if self._context is None:
-                raise EngineError(f"{path}: cannot be run ({first_reason(self._log.errors)}); free GPU memory")
             for spec in (*inputs, *outputs):
                 found = np.dtype(trt.nptype(self._engine.get_tensor_dtype(spec.name))).name
                 if found != spec.dtype:
                     raise EngineError(f"{path}: {spec.name} is {found}, the manifest states {spec.dtype}; {mend}")
+            kept = f"{self._name}-sm{device.capability}-{plan.version}-{plan.sha256[:32]}"
+            self._kernels = KeptKernels(cache_folder() / plan.backend / kept)
             self._line = Line(device)
             self._uploaded = device.cuda.Event()
             self._pool = Pool(device)
             self._buffers = {spec.name: Buffer(device) for spec in (*inputs, *outputs)}
             self._scratch = Buffer(device)
-        self._shapes: Shapes = {}
+
+            def new_context() -> Context:
+                made = backend.context(trt, self._engine, self._kernels)
+                if made is None:
+                    raise EngineError(f"{path}: cannot be run ({first_reason(self._log.errors)}); free GPU memory")
+                return Context(made, [spec.name for spec in outputs], self._line, self._scratch, self._failed)
+
+            self._context: Context | None = new_context()
+            self._graphs: Graphs | None = None
+            if not backend.just_in_time:
+                self._graphs = Graphs(device.cuda, self._line, self._buffers, self._scratch, new_context)
         self._producers: list[Line] = []
         self._strangers: list[Any] = []
 
     def __call__(self, **inputs: Array | OnDevice) -> Mapping[str, NDArray[np.float32]]:
         """Run once; raises EngineError where an input fits neither its spec nor the plan, or the run fails."""
         with self._turn():
-            shapes = self._prepare(inputs)
-            answers = {}
-            for spec in self.outputs:
-                host = self._buffers[spec.name].pinned(spec.dtype, shapes[spec.name])
-                self._context.set_tensor_address(spec.name, self._buffers[spec.name].address(host.nbytes))
-                answers[spec.name] = host
-            self._run()
-            for name, host in answers.items():
-                self._device.cuda.memcpy_dtoh_async(host, self._buffers[name].address(host.nbytes), self._line.stream)
+            places, run = self._prepare(inputs)
+            host = {
+                spec.name: self._buffers[spec.name].pinned(spec.dtype, run.answers[spec.name])
+                for spec in self.outputs
+            }
+            outputs = {
+                name: Place(self._line.room(self._buffers[name], array.nbytes), array.nbytes)
+                for name, array in host.items()
+            }
+            self._run(run, places, outputs)
+            for name, array in host.items():
+                self._device.cuda.memcpy_dtoh_async(array, outputs[name].address, self._line.stream)
             self._line.stream.synchronize()
-            return {name: host.astype(np.float32) for name, host in answers.items()}  # a copy: the buffer is reused
+            return {name: array.astype(np.float32) for name, array in host.items()}  # a copy: the buffer is reused
 
     def on_device(self, **inputs: Array | OnDevice) -> dict[str, DeviceArray]:
         """Run once as a call does, and leave the answers on the GPU, without waiting for them."""
         with self._turn():
-            shapes = self._prepare(inputs)
+            places, run = self._prepare(inputs)
             answers = {
-                spec.name: self._pool.array(self._line, spec.dtype, shapes[spec.name]) for spec in self.outputs
+                spec.name: self._pool.array(self._line, spec.dtype, run.answers[spec.name]) for spec in self.outputs
             }
-            for name, answer in answers.items():
-                self._context.set_tensor_address(name, answer.address)
-            self._run()
+            self._run(run, places, {name: Place(answer.address, answer.nbytes) for name, answer in answers.items()})
             return answers
 
     def close(self) -> None:
@@ -106,7 +118,11 @@ class TensorRtEngine:
                 return
             with self._device.active():
                 self._line.stream.synchronize()
-                self._context = self._engine = self._runtime = None
+                if self._graphs is not None:
+                    self._graphs.close()
+                else:
+                    self._kernels.save()
+                self._graphs = self._context = self._engine = self._runtime = None
                 self._buffers.clear()
                 del self._scratch, self._pool
 
@@ -130,18 +146,18 @@ class TensorRtEngine:
 
     @contextlib.contextmanager
     def _failing_clearly(self) -> Iterator[None]:
-        """Turn what pycuda raises into one line."""
+        """Turn what the driver says into one line."""
         try:
             yield
         except self._device.cuda.MemoryError as error:
             raise EngineError(
                 f"engine {self._name}: the GPU's memory is full; use a smaller --window or --max-side, or free some"
             ) from error
-        except self._device.cuda.Error as error:
+        except (self._device.cuda.Error, CaptureError) as error:
             raise EngineError(f"engine {self._name} failed: {first_reason([str(error)])}") from error
 
-    def _prepare(self, inputs: Mapping[str, Any]) -> Shapes:
-        """Bring the inputs to the GPU and return every output's shape."""
+    def _prepare(self, inputs: Mapping[str, Any]) -> tuple[Places, Context | Replay]:
+        """Bring the inputs to the GPU; return where they are, and what runs them."""
         host: dict[str, Array] = {}
         there: dict[str, OnDevice] = {}
         for spec in self.inputs:
@@ -153,28 +169,21 @@ class TensorRtEngine:
         shapes = {name: array.shape for name, array in host.items()}
         shapes |= {name: tuple(array.__cuda_array_interface__["shape"]) for name, array in there.items()}
         self._check_lengths(shapes)
-        if self._strangers:
-            self._line.done.synchronize()  # whose memory may go as soon as we let go of them
-        self._strangers = [array for array in there.values() if not isinstance(array, DeviceArray)]
-        if host:
-            self._uploaded.synchronize()  # a run before may still read its pinned memory
-            for spec in self.inputs:
-                if spec.name in host:
-                    self._upload(spec, host[spec.name])
-            self._uploaded.record(self._line.stream)
-        for name, array in there.items():
-            self._context.set_tensor_address(name, int(array.__cuda_array_interface__["data"][0]))
-        if self._strangers:
-            self._device.synchronise()  # their streams are known by number only
-        lines = [array.line for array in there.values() if isinstance(array, DeviceArray)]
-        self._producers = list({id(line): line for line in lines}.values())
-        for producer in self._producers:
-            self._line.after(producer)
-        if shapes != self._shapes:
-            self._shapes = {}  # of a half-done change nothing is known
-            self._reshape(shapes)
-            self._shapes = shapes
-        return {spec.name: tuple(self._context.get_tensor_shape(spec.name)) for spec in self.outputs}
+        places = self._await(there) | self._upload(host)
+        return places, self._runner(shapes, places)
+
+    def _runner(self, shapes: Shapes, places: Places) -> Context | Replay:
+        """Return what runs inputs of these shapes."""
+        replay = self._graphs.of(shapes, places, self._sizes) if self._graphs is not None else None
+        if replay is not None:
+            return replay
+        assert self._context is not None
+        self._context.fit(shapes)
+        return self._context
+
+    def _sizes(self, answers: Shapes) -> dict[str, int]:
+        """Return the outputs' sizes in bytes."""
+        return {spec.name: size_of(spec.dtype, answers[spec.name]) for spec in self.outputs}
 
     def _check_lengths(self, shapes: Shapes) -> None:
         """Raise EngineError where an axis is outside the plan's profile."""
@@ -187,34 +196,40 @@ class TensorRtEngine:
                         "change --window, --max-side or --max-tracks, or use --provider cuda"
                     )
 
-    def _upload(self, spec: TensorSpec, array: Array) -> None:
-        """Copy a host array to the GPU by way of pinned memory."""
-        buffer = self._buffers[spec.name]
-        pinned = buffer.pinned(spec.dtype, array.shape)
-        np.copyto(pinned, array)
-        if array.nbytes > buffer.size:
-            self._line.stream.synchronize()  # a run may still use what is about to be freed
-        address = buffer.address(array.nbytes)
-        self._device.cuda.memcpy_htod_async(address, pinned, self._line.stream)
-        self._context.set_tensor_address(spec.name, address)
+    def _await(self, there: Mapping[str, OnDevice]) -> dict[str, Place]:
+        """Let what comes next wait for who fills these arrays; return where they are."""
+        if self._strangers:
+            self._line.done.synchronize()  # whose memory may go as soon as we let go of them
+        self._strangers = [array for array in there.values() if not isinstance(array, DeviceArray)]
+        if self._strangers:
+            self._device.synchronise()  # their streams are known by number only
+        lines = [array.line for array in there.values() if isinstance(array, DeviceArray)]
+        self._producers = list({id(line): line for line in lines}.values())
+        for producer in self._producers:
+            self._line.after(producer)
+        about = {name: array.__cuda_array_interface__ for name, array in there.items()}
+        return {
+            name: Place(int(one["data"][0]), size_of(one["typestr"], tuple(one["shape"])))
+            for name, one in about.items()
+        }
 
-    def _reshape(self, shapes: Shapes) -> None:
-        """Tell the context of new shapes and give it the memory they need."""
-        for name, shape in shapes.items():
-            if not self._context.set_input_shape(name, shape):
-                raise self._failed()
-        if self._context.infer_shapes():
-            raise self._failed()
-        need = int(self._context.update_device_memory_size_for_shapes())
-        if need > self._scratch.size:
-            self._line.stream.synchronize()
-        address = self._scratch.address(need)
-        self._context.set_device_memory(address, self._scratch.size)
+    def _upload(self, host: Mapping[str, Array]) -> dict[str, Place]:
+        """Copy host arrays to the GPU by way of pinned memory; return where they are."""
+        if not host:
+            return {}
+        self._uploaded.synchronize()  # a run before may still read its pinned memory
+        places = {}
+        for name, array in host.items():
+            pinned = self._buffers[name].pinned(array.dtype.name, array.shape)
+            np.copyto(pinned, array)
+            places[name] = Place(self._line.room(self._buffers[name], array.nbytes), array.nbytes)
+            self._device.cuda.memcpy_htod_async(places[name].address, pinned, self._line.stream)
+        self._uploaded.record(self._line.stream)
+        return places
 
-    def _run(self) -> None:
+    def _run(self, run: Context | Replay, inputs: Places, outputs: Places) -> None:
         """Enqueue the run; whoever made an input on the GPU may write over it only after the run."""
-        if not self._context.execute_async_v3(self._line.stream.handle):
-            raise self._failed()
+        run.run(inputs, outputs)
         self._line.mark()
         for producer in self._producers:
             producer.after(self._line)

@@ -7,7 +7,6 @@ checks against hashes known beforehand, while these publishers state theirs, if 
 import hashlib
 import http.client
 import json
-import os
 import re
 import sys
 import time
@@ -60,17 +59,6 @@ class _KeepHeaders(urllib.request.HTTPRedirectHandler):
         """Follow as usual."""
         self.linked = headers.get("X-Linked-Etag") or self.linked
         return super().redirect_request(req, fp, code, msg, headers, newurl)
-
-
-def cache_folder() -> Path:
-    """Return where downloads are kept: $SAMOTION_CACHE, or the platform's folder for caches."""
-    if chosen := os.environ.get("SAMOTION_CACHE"):
-        return Path(chosen).expanduser()
-    if sys.platform == "darwin":
-        return Path.home() / "Library/Caches/samotion"
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "samotion" / "Cache"
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samotion"
 
 
 def fetch(url: str, folder: Path, *, stall: float = STALL_SECONDS, pause: float = PAUSE_SECONDS) -> Path:

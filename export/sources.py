@@ -6,8 +6,9 @@ from pathlib import Path
 
 from torch import nn
 
+from samotion.engines.cache import cache_folder
 from samotion.engines.errors import CheckpointError
-from samotion.export.download import cache_folder, fetch
+from samotion.export.download import fetch
 from samotion.export.presets import Network, Preset
 from samotion.export.weights import check, load, random_state, read
 

@@ -22,7 +22,10 @@ from tests.kernels_host import kernels_of, library
 
 from samotion.runtime.kernels.compile import SOURCES
 
+Work = Callable[[], object]
+
 GUARD = 256  # bytes behind an allocation that nobody may write
+SMALL = 2**20  # a freed allocation of less is nobody's again, so that whoever still knows its address is found out
 RUBBISH, CANARY = 0xFF, 0xA5
 
 
@@ -49,13 +52,16 @@ class Memory:
         self.blocks: dict[int, np.ndarray] = {}
         self.log: list[tuple[Any, ...]] = []
         self.limit = 1 << 40
+        self.graphs = 0  # CUDA graphs that somebody still holds
         self.strangers = False
         self.streams: dict[int, Stream] = {}
         self._starts: list[int] = []
         self._whole: dict[int, np.ndarray] = {}
+        self._gone: list[np.ndarray] = []
 
     def take(self, size: int) -> int:
         """Return the address of new memory."""
+        self.not_while_recording()
         if sum(map(len, self.blocks.values())) + size > self.limit:
             raise FakeMemoryError("cuMemAlloc failed: out of memory")
         whole = np.full(size + 2 * GUARD, CANARY, np.uint8)
@@ -72,7 +78,9 @@ class Memory:
         if address not in self.blocks:
             return
         self.synchronize()
-        assert (self._whole.pop(address) == CANARY).all(), "written behind an allocation"
+        whole = self._whole.pop(address)
+        assert (whole == CANARY).all(), "written behind an allocation"
+        self._gone += [whole] if len(self.blocks[address]) < SMALL else []
         self.blocks.pop(address)[:] = RUBBISH
         self._starts.remove(address)
 
@@ -90,6 +98,11 @@ class Memory:
 
     def count(self, what: str) -> int:
         return sum(entry[0] == what for entry in self.log)
+
+    def not_while_recording(self) -> None:
+        """What CUDA refuses while a stream is recorded."""
+        if any(stream.recorded is not None for stream in self.streams.values()):
+            raise FakeLogicError("operation not permitted when stream is capturing")
 
     def get_on(self) -> None:
         """Let some stream do some of its work, or not."""
@@ -116,17 +129,21 @@ class Allocation:
 
 
 class Stream:
-    """Work in order. issued, done: how much was put on it, and is done."""
+    """Work in order. issued, done: how much was put on it, and is done. recorded: what is put on it for a graph."""
 
     def __init__(self, memory: Memory) -> None:
         self.handle = id(self)
         self.issued = self.done = 0
+        self.recorded: list[Work] | None = None
         self._memory = memory
-        self._todo: deque[Callable[[], object]] = deque()
+        self._todo: deque[Work] = deque()
         self._busy = False
         memory.streams[self.handle] = self
 
-    def put(self, work: Callable[[], object]) -> None:
+    def put(self, work: Work) -> None:
+        if self.recorded is not None:
+            self.recorded.append(work)
+            return
         self._todo.append(work)
         self.issued += 1
         self._memory.get_on()
@@ -143,10 +160,12 @@ class Stream:
             self._busy = False
 
     def synchronize(self) -> None:
+        self._memory.not_while_recording()
         self._memory.log.append(("sync", self.handle))
         self.run_to(self.issued)
 
     def wait_for_event(self, event: "Event") -> None:
+        self._memory.not_while_recording()
         self._memory.log.append(("wait", self.handle, event.on))
         if event.stream is not None:
             self.put(functools.partial(event.stream.run_to, event.place))
@@ -227,10 +246,6 @@ def pycuda_driver(memory: Memory) -> ModuleType:
             memory.log.append(("sync all",))
             memory.synchronize()
 
-        @staticmethod
-        def get_device() -> Any:
-            return SimpleNamespace(compute_capability=lambda: (8, 9))
-
     def up(address: int, host: np.ndarray, stream: Stream) -> None:
         assert host.flags.c_contiguous
         memory.log.append(("up", host.nbytes))
@@ -258,7 +273,7 @@ def pycuda_driver(memory: Memory) -> ModuleType:
     driver = ModuleType("pycuda.driver")
     driver.__dict__.update(
         init=lambda: None,
-        Device=lambda _: SimpleNamespace(retain_primary_context=Context),
+        Device=lambda _: SimpleNamespace(retain_primary_context=Context, compute_capability=lambda: (8, 9)),
         Context=Context,
         Stream=needs_context(lambda: Stream(memory)),
         Event=needs_context(Event),

@@ -26,9 +26,13 @@ class Runner:
         self._shapes: dict[str, Shape] = {}
         self._addresses: dict[str, int] = {}
         self._scratch = 0
+        self._ran = False
+        self._told = 0  # how often it was told something: a graph of it is good for what it was told before
 
     def set_input_shape(self, name: str, shape: Shape) -> bool:
         self._shapes[name] = shape
+        self._ran = False
+        self._told += 1
         self._scratch = 0  # stale: asked for anew
         self._memory.log.append(("shape", name, shape))
         return True
@@ -47,14 +51,21 @@ class Runner:
             raise FakeLogicError("too little memory")
         self._memory.at(address, size)
         self._scratch = address
+        self._told += 1
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self._addresses[name] = address
+        self._told += 1
         return True
 
     def execute_async_v3(self, stream: int) -> bool:
-        """Enqueue a run with what was given by now."""
-        self._memory.log.append(("run", stream))
+        """Enqueue a run with what was given by now; a first one of its shapes cannot be recorded."""
+        recorded, told, scratch = self._memory.streams[stream].recorded is not None, self._told, self._scratch
+        if recorded and not self._ran:
+            return False
+        self._ran = True
+        if not recorded:
+            self._memory.log.append(("run", stream))
         wanted = [name for name in (*self._plan.inputs, *self._plan.outputs) if name not in self._addresses]
         if wanted or self.infer_shapes() or not self._scratch or self._plan.fails:
             return False
@@ -63,6 +74,8 @@ class Runner:
         answers = {name: self._at(name, shapes[name], kind) for name, kind in self._plan.outputs.items()}
 
         def work() -> None:
+            assert not recorded or self._told == told, "a graph of a context that was told something since"
+            self._memory.at(scratch, 1)
             for name, found in self._plan.run(given).items():
                 answers[name][...] = found
 
@@ -73,6 +86,22 @@ class Runner:
         size = int(np.prod(shape, dtype=int)) * np.dtype(kind).itemsize
         found: np.ndarray = self._memory.at(self._addresses[name], size).view(kind)
         return found.reshape(shape)
+
+
+class JitCache:
+    """Kernels that RTX compiled; it takes those of its like."""
+
+    def __init__(self) -> None:
+        self.kernels = bytearray(b"made here:")
+
+    def deserialize(self, blob: bytes) -> bool:
+        fits = blob.startswith(b"made here:")
+        if fits:
+            self.kernels = bytearray(blob)
+        return fits
+
+    def serialize(self) -> bytes:
+        return bytes(self.kernels)
 
 
 class Toy:
@@ -158,6 +187,13 @@ def tensorrt(memory: Memory, version: str = "10.13.2.6") -> ModuleType:
             )
 
     class Config:
+        def create_runtime_cache(self) -> JitCache:
+            return JitCache()
+
+        def set_runtime_cache(self, cache: JitCache) -> None:
+            memory.log.append(("kernels", bytes(cache.kernels)))
+            cache.kernels += b"+"  # what is compiled from now on
+
         def set_execution_context_allocation_strategy(self, strategy: str) -> None:
             self.strategy = strategy
 
@@ -172,6 +208,7 @@ def tensorrt(memory: Memory, version: str = "10.13.2.6") -> ModuleType:
         Runtime=Runtime,
         nptype=lambda name: np.dtype(name).type,
         ExecutionContextAllocationStrategy=SimpleNamespace(USER_MANAGED="by user"),
+        DynamicShapesKernelSpecializationStrategy=SimpleNamespace(EAGER="before they run"),
         CudaGraphStrategy=SimpleNamespace(WHOLE_GRAPH_CAPTURE="as a graph"),
     )
     return trt

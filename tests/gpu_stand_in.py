@@ -8,6 +8,7 @@ from typing import Any
 import onnxruntime
 import pytest
 from tests.fake_cuda import Memory, pycuda_driver
+from tests.fake_driver import cuda_driver
 from tests.fake_tensorrt import tensorrt
 
 from samotion.engines import onnx_runtime
@@ -19,12 +20,13 @@ VERSION = "10.13.2.6"
 
 
 def install(patch: pytest.MonkeyPatch, seed: int | None = None) -> Memory:
-    """Put the stand-ins where pycuda and TensorRT would be, and return the GPU's memory; seed: see there."""
+    """Put the stand-ins where pycuda, cuda-bindings and TensorRT would be; return the GPU's memory (seed: its)."""
     memory = Memory(seed)
     driver = pycuda_driver(memory)
     patch.setitem(sys.modules, "pycuda", type(sys)("pycuda"))
     patch.setattr(sys.modules["pycuda"], "driver", driver, raising=False)
     patch.setitem(sys.modules, "pycuda.driver", driver)
+    patch.setitem(sys.modules, "cuda.bindings.driver", cuda_driver(memory))
     patch.setitem(sys.modules, "tensorrt", tensorrt(memory, VERSION))
     return memory
 

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
+from samotion.engines.cache import cache_folder
 from samotion.engines.errors import CheckpointError
 from samotion.export import download
-from samotion.export.download import cache_folder, fetch
+from samotion.export.download import fetch
 
 CONTENT = b"PK\x03\x04" + bytes(range(256)) * 2000
 HALF = len(CONTENT) // 2

@@ -54,8 +54,9 @@ def with_plans(folder: Path, backend: str = "tensorrt", **changes: Any) -> Manif
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    # The real find_spec looks for a module's __spec__; where pycuda is not installed it must look so.
-    monkeypatch.setitem(sys.modules, "pycuda", SimpleNamespace(__spec__=object()))
+    # The real find_spec looks for a module's __spec__; where they are not installed it must look so.
+    for module in ("pycuda", "cuda.bindings"):
+        monkeypatch.setitem(sys.modules, module, SimpleNamespace(__spec__=object()))
     return tiny_bundle(tmp_path / "bundle")
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from tests.fake_cuda import Memory, pycuda_driver
-from tests.fake_tensorrt import tensorrt
+from tests.fake_cuda import Memory
+from tests.gpu_stand_in import install
 from tests.tiny_bundle import doubling_graph
 
 from samotion.engines.backends import BACKENDS
@@ -30,13 +30,7 @@ PLAN = {"inputs": {"x": "float32", "shift": "float32"}, "outputs": {"y": "float3
 
 @pytest.fixture
 def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
-    found = Memory()
-    driver = pycuda_driver(found)
-    monkeypatch.setitem(sys.modules, "pycuda", type(sys)("pycuda"))
-    monkeypatch.setattr(sys.modules["pycuda"], "driver", driver, raising=False)
-    monkeypatch.setitem(sys.modules, "pycuda.driver", driver)
-    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt(found))
-    return found
+    return install(monkeypatch)
 
 
 def made(
@@ -82,15 +76,50 @@ def test_nothing_is_allocated_once_the_largest_shape_was_seen(engine: TensorRtEn
     assert (memory.count("alloc"), memory.count("pinned")) == before
 
 
-def test_rtx_runs_as_a_cuda_graph(tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def rtx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """TensorRT-RTX's stand-in; where its compiled kernels are kept."""
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", sys.modules["tensorrt"])
-    with made(tmp_path, backend="tensorrt-rtx") as engine:
+    monkeypatch.setenv("SAMOTION_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache/tensorrt-rtx"
+
+
+def rtx_ran_with(memory: Memory, folder: Path) -> bytes:
+    """Return the kernels that an engine on RTX had from the start, once it has run and was closed."""
+    memory.log.clear()
+    with made(folder, backend="tensorrt-rtx") as engine:
         np.testing.assert_array_equal(engine(x=rows(2), shift=shift())["y"], 2 * rows(2) + 1)
+    (found,) = (entry[1] for entry in memory.log if entry[0] == "kernels")
+    return bytes(found)
+
+
+def test_rtx_runs_as_a_cuda_graph_of_kernels_that_do_not_change(tmp_path: Path, memory: Memory, rtx: Path) -> None:
+    rtx_ran_with(memory, tmp_path)
     assert ("cuda_graph_strategy", "as a graph") in memory.log
+    assert ("dynamic_shapes_kernel_specialization_strategy", "before they run") in memory.log
+    assert rtx.is_dir()
+
+
+def test_rtx_s_kernels_are_compiled_once(tmp_path: Path, memory: Memory, rtx: Path) -> None:
+    assert rtx_ran_with(memory, tmp_path) == b"made here:"
+    assert rtx_ran_with(memory, tmp_path) == b"made here:+"
+    (file,) = rtx.iterdir()
+    assert file.name.startswith("double-sm89-10.13.2.6-")
+    file.write_bytes(b"of another GPU")
+    assert rtx_ran_with(memory, tmp_path) == b"made here:"
+    assert file.read_bytes() == b"made here:+"
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, memory: Memory, rtx: Path) -> None:
+    rtx.parent.mkdir()
+    rtx.write_bytes(b"a file where the folder should be")
+    assert rtx_ran_with(memory, tmp_path) == b"made here:"
+    assert rtx_ran_with(memory, tmp_path) == b"made here:"
 
 
 def test_equal_shapes_are_told_once(engine: TensorRtEngine, memory: Memory) -> None:
-    engine(x=rows(2), shift=shift())
+    for first in range(2):  # once the context, once that of the graph
+        engine(x=rows(2, first), shift=shift())
     told = memory.count("shape")
     engine(x=rows(2, 3), shift=shift())
     assert memory.count("shape") == told
@@ -108,7 +137,8 @@ def test_memory_is_freed(tmp_path: Path, memory: Memory) -> None:
 
 
 def test_growing_waits_for_what_still_runs(engine: TensorRtEngine, memory: Memory) -> None:
-    engine.on_device(x=rows(1), shift=shift())
+    for _ in range(2):
+        engine.on_device(x=rows(1), shift=shift())
     syncs = memory.count("sync")
     engine.on_device(x=rows(1), shift=shift())
     assert memory.count("sync") == syncs

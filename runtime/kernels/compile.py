@@ -1,11 +1,9 @@
 """From the CUDA sources beside this file to cubins, for one compute capability, kept on disk once made."""
 
 import hashlib
-import os
-import sys
-import tempfile
 from pathlib import Path
 
+from samotion.engines.cache import cache_folder, keep
 from samotion.engines.errors import EngineError
 from samotion.runtime.kernels.launching import FOLDER
 from samotion.runtime.kernels.nvrtc import PACKAGE, Nvrtc
@@ -19,8 +17,8 @@ OPTIONS = ("--std=c++17", "--fmad=false")
 def cubin(source: str, capability: int, nvrtc: Nvrtc, cache: Path | None = None) -> bytes:
     """Return the machine code of ``source``.cu.
 
-    capability: 89 for 8.9. cache: a folder (default: ``cache_folder``); one that cannot be written
-    to is done without. Raises EngineError where NVRTC does not know the capability or the source does
+    capability: 89 for 8.9. cache: a folder (default: kernels/ in ``cache_folder``); one that cannot
+    be written to is done without. Raises EngineError where NVRTC does not know the capability or the source does
     not compile.
     """
     if capability not in nvrtc.architectures:
@@ -34,35 +32,13 @@ def cubin(source: str, capability: int, nvrtc: Nvrtc, cache: Path | None = None)
     options = (f"--gpu-architecture=sm_{capability}", *OPTIONS)
     parts = (nvrtc.version, *options, source, text, *headers, *headers.values())
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
-    file = (cache or cache_folder()) / f"{source}-sm{capability}-{digest}.cubin"
+    file = (cache or cache_folder() / "kernels") / f"{source}-sm{capability}-{digest}.cubin"
     try:
         return file.read_bytes()
     except OSError:
         made = nvrtc.compile(f"{source}.cu", text, headers, options)
-        _keep(file, made)
+        keep(file, made)
         return made
-
-
-def cache_folder() -> Path:
-    """Return where cubins are kept: kernels/ in $SAMOTION_CACHE or in the platform's folder for caches."""
-    if chosen := os.environ.get("SAMOTION_CACHE"):
-        return Path(chosen).expanduser() / "kernels"
-    if sys.platform == "win32":
-        return (
-            Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local") / "samotion" / "Cache" / "kernels"
-        )
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "samotion" / "kernels"
-
-
-def _keep(file: Path, made: bytes) -> None:
-    """Write a file under a name of its own, then rename it, so that nobody ever reads half of it."""
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}", delete=False) as part:
-            part.write(made)
-        os.replace(part.name, file)
-    except OSError:
-        return  # a full or read-only disk costs the compilation again, nothing else
 
 
 def _written(capability: int) -> str:

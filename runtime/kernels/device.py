@@ -23,9 +23,8 @@ class Kernels:
 
     def __init__(self, device: Device, cache: Path | None = None) -> None:
         cuda = device.cuda
-        major, minor = cuda.Context.get_device().compute_capability()
         nvrtc = Nvrtc()
-        codes = {source: cubin(source, 10 * major + minor, nvrtc, cache) for source in SOURCES}
+        codes = {source: cubin(source, device.capability, nvrtc, cache) for source in SOURCES}
         try:
             self._modules = {source: cuda.module_from_buffer(code) for source, code in codes.items()}
         except cuda.Error as error:
