@@ -3,16 +3,14 @@
 import argparse
 import functools
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from samotion.benchmarks.command import guarded, pair_options
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.calibration.activations import RecordingBundle, folder_clips
+from samotion.calibration.turns import by_turns
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
@@ -20,7 +18,6 @@ from samotion.runtime.settings import Settings
 
 PROGRAM = "samotion.benchmarks.precision_speed"
 FRAMES = 16  # of the clip
-CLOCKS: Mapping[str, Callable[[], float]] = {"cpu": time.process_time, "wall": time.perf_counter}
 EPILOG = """\
 Every graph that differs runs on what the pipeline feeds it, once in each bundle by turns; so does the pipeline. CPU
 time is that of the process, all its threads together, and differs least from run to run on a busy machine.
@@ -53,26 +50,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--runs", type=int, default=5, metavar="N", help="runs of the whole pipeline in each (default: 5)")
     add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
     return parser
-
-
-def by_turns(calls: Sequence[Callable[[], object]], rounds: int) -> list[dict[str, dict[str, float]]]:
-    """Return for each call its median and 95th percentile in seconds by clock, after one call to warm up."""
-    for call in calls:
-        call()
-    taken: list[dict[str, list[float]]] = [{clock: [] for clock in CLOCKS} for _ in calls]
-    for _ in range(rounds):
-        for call, own in zip(calls, taken, strict=True):
-            begun = {name: clock() for name, clock in CLOCKS.items()}
-            call()
-            for name, clock in CLOCKS.items():
-                own[name].append(clock() - begun[name])
-    return [
-        {
-            name: {"p50": float(np.median(times)), "p95": float(np.quantile(times, 0.95))}
-            for name, times in own.items()
-        }
-        for own in taken
-    ]
 
 
 def _benchmark(args: argparse.Namespace) -> int:

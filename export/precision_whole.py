@@ -1,4 +1,4 @@
-"""What FP16 changes end to end: the pipeline in both precisions, and whose rounding changes most of it."""
+"""What a precision changes end to end: the pipeline in it and in FP32, and whose rounding changes most of it."""
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
@@ -36,21 +36,30 @@ def samples(data: Path | None, manifest: Manifest) -> list[Sample]:
 
 
 class Whole:
-    """The pipeline on ``clips`` with some of a float32 bundle's graphs in float16. folder: for those graphs."""
+    """The pipeline on ``clips`` with some of a float32 bundle's graphs in another precision.
+
+    folder: for those graphs. as_run: makes of one what a CPU must run; float16 arithmetic is written out.
+    """
 
     def __init__(
-        self, bundle: Path, manifest: Manifest, clips: Sequence[Sample], folder: Path, threads: int = 0
+        self,
+        bundle: Path,
+        manifest: Manifest,
+        clips: Sequence[Sample],
+        folder: Path,
+        threads: int = 0,
+        as_run: Callable[[ModelProto], ModelProto] = rounded,
     ) -> None:
-        self._folder, self._threads = folder, threads
+        self._folder, self._threads, self._as_run = folder, threads, as_run
         self._manifest = dataclasses.replace(manifest, plans={})
         self._entries = {name: _at(bundle, entry) for name, entry in manifest.graphs.items()}
         self._clips = clips
         self._wanted = self._answers({}, clips)
 
-    def compare(self, half: Mapping[str, ModelProto], which: Sequence[int] | None = None) -> list[Agreement]:
-        """Return how the answers with the graphs ``half`` agree with float32's, for all clips or those numbered."""
+    def compare(self, changed: Mapping[str, ModelProto], which: Sequence[int] | None = None) -> list[Agreement]:
+        """Return how answers with the graphs ``changed`` agree with float32's, for all clips or those numbered."""
         numbers = range(len(self._clips)) if which is None else which
-        found = self._answers(half, [self._clips[number] for number in numbers])
+        found = self._answers(changed, [self._clips[number] for number in numbers])
         return [
             agree(answer, self._wanted[number], self._clips[number].truth)
             for number, answer in zip(numbers, found, strict=True)
@@ -63,17 +72,17 @@ class Whole:
             for name in half
         }
 
-    def _answers(self, half: Mapping[str, ModelProto], clips: Sequence[Sample]) -> list[Result]:
+    def _answers(self, changed: Mapping[str, ModelProto], clips: Sequence[Sample]) -> list[Result]:
         """Run the pipeline."""
-        made = {name: self._written(name, model) for name, model in half.items()}
+        made = {name: self._written(name, model) for name, model in changed.items()}
         manifest = dataclasses.replace(self._manifest, graphs={**self._entries, **made})
         with Bundle(self._folder, manifest, "cpu", self._threads) as bundle:
             return [segment(sample.clip, bundle) for sample in clips]
 
     def _written(self, name: str, model: ModelProto) -> GraphEntry:
-        """Write a float16 graph as a CPU must run it and return its entry."""
+        """Write a graph as a CPU must run it and return its entry."""
         path = self._folder / f"{name}.whole.onnx"
-        save(rounded(model), path, LARGEST_INSIDE)
+        save(self._as_run(model), path, LARGEST_INSIDE)
         return entry_of(path)
 
 

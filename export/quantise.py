@@ -7,7 +7,8 @@ import dataclasses
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from onnxruntime.quantization import (
 )
 
 from samotion.calibration.activations import Inputs
+from samotion.calibration.end_to_end import means
 from samotion.calibration.ranges import Deviation
 from samotion.engines.errors import BundleError
 from samotion.engines.manifest import GraphEntry, Manifest, read, save, verify
@@ -31,6 +33,8 @@ from samotion.export.half_view import save as save_model
 from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
 from samotion.export.precision_gate import Graph
 from samotion.export.precision_samples import gather
+from samotion.export.precision_whole import Whole, samples
+from samotion.export.quantise_worth import FASTER, LOST, affordable, cpu_ratio
 from samotion.export.staged import staged
 
 ENCODERS = ("track_features", "depth", "semantics", "mask_encoder")
@@ -45,59 +49,102 @@ LARGEST_ERROR = 0.25
 Tell = Callable[[str], None]
 
 
+@dataclass
+class Trial:
+    """One encoder in INT8. record: what its bundle says of it. refused: why it stays float32, if it does."""
+
+    model: ModelProto
+    record: dict[str, Any]
+    refused: str = ""
+
+
 def convert(
     bundle: Path, out: Path, data: Path | None, tell: Tell, for_plans: bool = False, threads: int = 0
 ) -> tuple[Manifest, dict[str, Any]]:
     """Write ``bundle`` (float32) to ``out`` with its image encoders in INT8; return the manifest and the report.
 
-    for_plans: quantise as TensorRT wants it, activations int8 around 0 and biases in float32, instead of as ONNX
-    Runtime's CPU kernels do, activations uint8. data: as for samotion.export.precision.convert. An encoder that INT8
-    puts past the bounds stays float32. Raises BundleError, InputError, OutputError.
+    An encoder stays float32 if INT8 puts it past the bounds, does not make it faster on this CPU, or takes more than
+    half a point of J end to end: on made scenes, and on those clips of ``data`` that have true masks. data: as for
+    samotion.export.precision.convert. for_plans: quantise as TensorRT wants it, activations int8 around 0 and biases
+    in float32, instead of as ONNX Runtime's CPU kernels do, activations uint8; how fast the CPU is does not matter
+    then. Raises BundleError, InputError, OutputError.
     """
     manifest = read(bundle)
     for name, entry in manifest.graphs.items():
         verify(bundle, entry)
         if entry.precision != "float32":
             raise BundleError(f"{bundle}: {name} is {entry.precision} already; name a bundle of float32 graphs")
-    with staged(out) as partial:
+    with staged(out) as partial, tempfile.TemporaryDirectory() as scratch:
         tell("collecting activations")
         inputs = gather(bundle, manifest, data, threads)
-        graphs = {
-            name: _copied(bundle, entry, partial)
-            if name not in ENCODERS
-            else _encoder(bundle, entry, inputs.choosing[name], inputs.held[name], partial, for_plans, tell, threads)
-            for name, entry in manifest.graphs.items()
-        }
+        trials = {}
+        for name in ENCODERS:
+            graph = load(bundle / manifest.graphs[name].file), manifest.graphs[name]
+            trials[name] = _trial(*graph, inputs.choosing[name], inputs.held[name], Path(scratch), for_plans, threads)
+            tell(_line(name, trials[name]))
+        whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), threads, lambda model: model)
+        _weigh(whole, trials, tell)
+        graphs = {name: _written(bundle, entry, trials.get(name), partial) for name, entry in manifest.graphs.items()}
         changed = dataclasses.replace(manifest, graphs=graphs, plans={})
         save(partial, changed)
     return changed, {name: dict(graphs[name].precision_map) for name in ENCODERS}
 
 
-def _encoder(
-    bundle: Path,
+def _trial(
+    model: ModelProto,
     entry: GraphEntry,
     choosing: Sequence[Inputs],
     held: Sequence[Inputs],
-    out: Path,
+    scratch: Path,
     for_plans: bool,
-    tell: Tell,
     threads: int,
-) -> GraphEntry:
-    """Write one encoder, in INT8 if that holds on inputs that did not choose its ranges, and return its entry."""
-    with tempfile.TemporaryDirectory() as scratch:
-        quantiser = Quantiser(load(bundle / entry.file), entry, choosing, Path(scratch), threads)
-        method, model = quantiser.best(for_plans)
-        deviations = quantiser.deviations(model, held)
-    record = _record(method, model, for_plans, deviations)
-    cosine, largest = min(d.cosine for d in deviations.values()), max(d.largest for d in deviations.values())
-    line = f"{Path(entry.file).stem}: {method}, cosine {cosine:.5f}, largest error {largest:.4f}"
+) -> Trial:
+    """Return one encoder in INT8, held to inputs that did not choose its ranges and, for the CPU, to FP32's time."""
+    quantiser = Quantiser(model, entry, choosing, scratch, threads)
+    method, made = quantiser.best(for_plans)
+    deviations = quantiser.deviations(made, held)
+    trial = Trial(made, _record(method, made, for_plans, deviations))
     if not holds(deviations):
-        tell(f"{line}, past the bounds ({COSINE}, {LARGEST_ERROR}): stays float32")
-        return dataclasses.replace(_copied(bundle, entry, out), precision_map={"refused": record})
-    tell(f"{line}, {record['nodes']} products in INT8")
+        trial.refused = f"past the bounds ({COSINE}, {LARGEST_ERROR})"
+    elif not for_plans:
+        ratio = trial.record["cpu_time"] = round(cpu_ratio((model, made), entry.inputs, held[0], scratch), 3)
+        trial.refused = "" if ratio <= FASTER else f"{ratio:.2f} of float32's CPU time, {FASTER} at most is a gain"
+    return trial
+
+
+def _weigh(whole: Whole, trials: Mapping[str, Trial], tell: Tell) -> None:
+    """Refuse what takes too much of J, and record what the rest does to it."""
+    left = {name: trial.model for name, trial in trials.items() if not trial.refused}
+    kept, rows = affordable(whole, left, tell) if left else ([], [])
+    for name in left:
+        if name not in kept:
+            trials[name].refused = f"J falls by more than {LOST} with it"
+    for name in kept:
+        known = [row for row in rows if row.j is not None]
+        difference, iou, labels = means(rows)
+        trials[name].record["end_to_end"] = {
+            **{"with": kept, "clips": [row.name for row in known]},
+            **{"difference": difference, "mean_iou": iou, "labels": labels},
+        }
+
+
+def _written(bundle: Path, entry: GraphEntry, trial: Trial | None, out: Path) -> GraphEntry:
+    """Write a graph, in INT8 where that was not refused, and return its entry."""
+    if trial is None or trial.refused:
+        refused = {"refused": {**trial.record, "reason": trial.refused}} if trial else dict(entry.precision_map)
+        return dataclasses.replace(_copied(bundle, entry, out), precision_map=refused)
     path = out / entry.file
-    save_model(model, path, LARGEST_INSIDE)
-    return dataclasses.replace(entry_of(path), precision="int8", parity=entry.parity, precision_map=record)
+    save_model(trial.model, path, LARGEST_INSIDE)
+    return dataclasses.replace(entry_of(path), precision="int8", parity=entry.parity, precision_map=trial.record)
+
+
+def _line(name: str, trial: Trial) -> str:
+    """Return what is told of one encoder."""
+    record, held = trial.record, trial.record["gate"]["held"].values()
+    cosine, largest = min(d["cosine"] for d in held), max(d["largest"] for d in held)
+    time = f", {record['cpu_time']:.2f} of float32's CPU time" if "cpu_time" in record else ""
+    verdict = f"stays float32: {trial.refused}" if trial.refused else f"{record['nodes']} products in INT8"
+    return f"{name}: {record['ranges']}, cosine {cosine:.5f}, largest error {largest:.4f}{time}; {verdict}"
 
 
 def _copied(bundle: Path, entry: GraphEntry, out: Path) -> GraphEntry:

@@ -3,8 +3,11 @@
 import dataclasses
 import importlib.util
 import json
+import math
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, TensorProto
@@ -12,11 +15,12 @@ from tests.labelled import truth_of, write_clip
 from tests.tiny_bundle import tiny_bundle
 
 from samotion.calibration.activations import Inputs, RecordingBundle, made_scene
+from samotion.calibration.end_to_end import Agreement, Sample
 from samotion.calibration.ranges import Deviation
 from samotion.engines.backends import Target
 from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
 from samotion.engines.plans import build
-from samotion.export import quantise
+from samotion.export import quantise, quantise_worth
 from samotion.export.half_view import load
 from samotion.export.onnx_file import entry_of
 from samotion.export.plans import tell_whether_it_fits
@@ -36,6 +40,12 @@ def seen() -> dict[str, list[Inputs]]:
     with RecordingBundle.load(EMBEDDED, threads=1) as bundle:
         segment(clip, bundle)
         return {name: bundle.recorders[name].samples for name in ENCODERS}
+
+
+def scene() -> Sample:
+    """That scene with what moves in it."""
+    clip, made = made_scene(22, 6, 96, 128)
+    return Sample(clip, np.isin(made.instance, np.flatnonzero(made.moving) + 1))
 
 
 def quantiser(name: str, seen: dict[str, list[Inputs]], folder: Path) -> Quantiser:
@@ -94,8 +104,11 @@ def test_bounds_of_int8() -> None:
 
 
 def quick(monkeypatch: pytest.MonkeyPatch, seen: dict[str, list[Inputs]], wrong: str = "") -> None:
-    """Calibrate on the scene alone, by one rule, and find ``wrong`` past its bounds."""
+    """Calibrate on the scene alone, by one rule, and find ``wrong`` past its bounds; all are faster, none loses J."""
     monkeypatch.setattr(quantise, "METHODS", ("MinMax",))
+    monkeypatch.setattr(quantise, "samples", lambda *_: [scene()])
+    monkeypatch.setattr(quantise, "cpu_ratio", lambda *_: 0.7)
+    monkeypatch.setattr(quantise_worth, "LOST", 1.0)
     monkeypatch.setattr(quantise, "gather", lambda *_: Activations(seen, seen, {}))
     if wrong:
         spoiled = {**seen, wrong: [{k: 50 * v for k, v in sample.items()} for sample in seen[wrong]]}
@@ -117,9 +130,14 @@ def test_a_bundle_says_what_is_int8_and_what_was_refused(
     kinds = {name: entry.precision for name, entry in again.graphs.items()}
     assert {name for name, kind in kinds.items() if kind == "int8"} == {"depth"}
     assert any("semantics" in line and "stays float32" in line for line in told)
-    assert "refused" in again.graphs["semantics"].precision_map
+    assert again.graphs["semantics"].precision_map["refused"]["reason"].startswith("past the bounds")
     assert again.graphs["semantics"].sha256 == MANIFEST.graphs["semantics"].sha256
-    assert again.graphs["depth"].precision_map["gate"]["held"]["disparity"]["cosine"] > 0.99
+    about = again.graphs["depth"].precision_map
+    assert about["gate"]["held"]["disparity"]["cosine"] > 0.99
+    assert about["cpu_time"] == 0.7
+    assert about["end_to_end"]["with"] == ["depth"]
+    assert len(about["end_to_end"]["clips"]) == 1
+    assert -1 <= about["end_to_end"]["difference"] <= 1
     assert again.precision == "float32, but int8 in depth"
     assert MANIFEST.precision == "float32"
     lines: list[str] = []
@@ -139,6 +157,70 @@ def test_a_bundle_says_what_is_int8_and_what_was_refused(
     assert ", but int8 in " in capsys.readouterr().err
     result = json.loads((tmp_path / "out" / "square" / "result.json").read_text(encoding="utf-8"))
     assert result["bundle"]["precision"] == again.precision
+
+
+def test_an_encoder_that_is_not_faster_here_stays_float32(
+    seen: dict[str, list[Inputs]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quantise, "ENCODERS", ("depth",))
+    quick(monkeypatch, seen)
+    monkeypatch.setattr(quantise, "cpu_ratio", lambda *_: 1.47)
+    told: list[str] = []
+    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, threads=1)
+    assert manifest.precision == "float32"
+    assert any("stays float32: 1.47 of float32's CPU time, 0.95 at most is a gain" in line for line in told)
+    # For a GPU how fast this CPU is does not count.
+    manifest, _ = convert(EMBEDDED, tmp_path / "plans", None, told.append, for_plans=True, threads=1)
+    assert manifest.precision == "float32, but int8 in depth"
+    assert "cpu_time" not in manifest.graphs["depth"].precision_map
+
+
+def test_the_encoder_that_takes_most_of_j_is_left_out() -> None:
+    class Toy:
+        """Each encoder takes its part of J."""
+
+        def compare(self, models: dict[str, float]) -> list[Agreement]:
+            return [Agreement("a", 6, 0.9, 9, 10, (1, 1), 0.6 + sum(models.values()), 0.6)]
+
+    told: list[str] = []
+    models: Any = {"depth": -0.004, "semantics": 0.002, "mask_encoder": -0.01}
+    kept, rows = quantise_worth.affordable(Toy(), models, told.append)  # type: ignore[arg-type]
+    assert kept == ["depth", "semantics"]
+    assert rows[0].difference == pytest.approx(-0.002)
+    assert [line.split(" in INT8")[0] for line in told] == ["depth, semantics, mask_encoder", "depth, semantics"]
+    kept, _ = quantise_worth.affordable(Toy(), {"depth": -0.1}, told.append)  # type: ignore[arg-type, dict-item]
+    assert kept == []
+
+
+def test_an_encoder_that_ruins_masks_is_refused_end_to_end(
+    seen: dict[str, list[Inputs]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mask encoder that answers with noise, let pass by its own gate, is caught by what it does to J."""
+    monkeypatch.setattr(quantise, "ENCODERS", ("depth", "mask_encoder"))
+    quick(monkeypatch, seen)
+    monkeypatch.setattr(quantise_worth, "LOST", 0.005)
+    monkeypatch.setattr(quantise, "holds", lambda _: True)
+    best = Quantiser.best
+
+    def spoiled(own: Quantiser, for_plans: bool) -> tuple[str, ModelProto]:
+        method, model = best(own, for_plans)
+        if "depth" not in own._entry.file:
+            for tensor in model.graph.initializer:
+                if tensor.data_type == TensorProto.INT8 and len(tensor.dims) > 1:
+                    tensor.raw_data = bytes(len(tensor.raw_data))
+        return method, model
+
+    monkeypatch.setattr(Quantiser, "best", spoiled)
+    told: list[str] = []
+    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, threads=1)
+    assert manifest.precision == "float32, but int8 in depth"
+    assert manifest.graphs["mask_encoder"].precision_map["refused"]["reason"] == "J falls by more than 0.005 with it"
+
+
+def test_time_is_measured_on_the_graphs_themselves(seen: dict[str, list[Inputs]], tmp_path: Path) -> None:
+    entry, model = MANIFEST.graphs["depth"], load(EMBEDDED / "depth.onnx")
+    ratio = quantise_worth.cpu_ratio((model, model), entry.inputs, seen["depth"][0], tmp_path)
+    assert 0 < ratio < math.inf
 
 
 @rtx
