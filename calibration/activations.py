@@ -13,6 +13,7 @@ from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.calibration.tracking import propagate
 from samotion.engines.engine import Array, Engine
 from samotion.engines.errors import InputError
+from samotion.engines.onnx_runtime import CPU, Execution
 from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
@@ -84,7 +85,7 @@ class RecordingBundle(OneByOne):
 
 
 def collect(
-    folder: Path | None, clips: Iterable[tuple[Clip, list[Prompt]]], keep: int = 3, threads: int = 0
+    folder: Path | None, clips: Iterable[tuple[Clip, list[Prompt]]], keep: int = 3, execution: Execution = CPU
 ) -> dict[str, list[Inputs]]:
     """Return by graph what the runtime feeds the bundle in ``folder`` over ``clips``, ``keep`` calls of each clip.
 
@@ -94,7 +95,7 @@ def collect(
     """
     found: dict[str, list[Inputs]] = {}
     for clip, prompts in clips:
-        with RecordingBundle.load(folder, threads=threads) as bundle:
+        with RecordingBundle.load(folder, execution.provider, execution.threads) as bundle:
             bundle.keep = keep
             settings = Settings().override(bundle.settings)
             step, tracks = max(settings.prompt_step, len(clip.frames)), min(settings.max_tracks, TRACKS)

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -18,6 +19,17 @@ from samotion.engines.errors import BundleError, EngineError
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PLACE = "cuda"  # ONNX Runtime's name of the GPU's memory
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How ONNX Runtime runs graphs. provider: "cpu" or "cuda". threads: CPU threads in all; 0 takes every core."""
+
+    provider: str = "cpu"
+    threads: int = 0
+
+
+CPU = Execution()
 
 
 def require(provider: str) -> str:

@@ -74,6 +74,10 @@ def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
     )
     if options.backend in BACKENDS:
         possible(options.backend, target)  # told now, not after the minutes of an export
+    if options.provider != "cpu":
+        from samotion.engines.onnx_runtime import require
+
+        require(options.provider)
     if source is None and _shipped_will_do(options):
         source = EMBEDDED
         tell("nano: the shipped graphs; --weights exports them anew")
@@ -91,9 +95,10 @@ def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
 def _converted(options: argparse.Namespace, source: Path, out: Path, tell: Callable[[str], None]) -> Manifest:
     """Write the bundle in ``source`` to ``out`` in the precision asked for."""
     if options.precision == FP16:
+        from samotion.engines.onnx_runtime import Execution
         from samotion.export.precision import convert
 
-        return convert(source, out, options.calibrate, tell)[0]
+        return convert(source, out, options.calibrate, tell, Execution(options.provider))[0]
     from samotion.export.quantise import convert as quantise
 
     return quantise(source, out, options.calibrate, tell, for_plans=options.backend in BACKENDS)[0]
@@ -148,6 +153,8 @@ def _contradiction(options: argparse.Namespace) -> str | None:
 def _contradiction_of_precision(options: argparse.Namespace) -> str | None:
     """Return what --precision does not go together with, if anything."""
     precision = options.precision
+    if options.provider != "cpu" and precision != FP16:
+        return f"--provider says what runs the graphs while islands are chosen for --precision {FP16}"
     if precision == FP32:
         return f"--calibrate names clips for --precision {FP16} and {INT8}" if options.calibrate is not None else None
     if options.check is not None:
@@ -214,6 +221,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         type=Path,
         help="clips to choose fp16's islands or int8's ranges by, besides made scenes",
+    )
+    add(
+        "--provider",
+        choices=("cpu", "cuda"),
+        default="cpu",
+        help="what runs the graphs while fp16's islands are chosen (default: cpu; published sizes take it days)",
     )
     add("--timing-cache", metavar="FILE", type=Path, help="kernels that tensorrt measured, read and added to")
     return parser

@@ -13,6 +13,7 @@ from typing import Any
 
 from samotion.engines.errors import BundleError, OutputError, SamotionError
 from samotion.engines.manifest import EMBEDDED, GraphEntry, Manifest, read, save, verify
+from samotion.engines.onnx_runtime import CPU, PROVIDERS, Execution, require
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import load
 from samotion.export.half_view import save as save_model
@@ -34,7 +35,11 @@ def main(argv: list[str] | None = None) -> int:
     begun = time.perf_counter()
     try:
         manifest, report = convert(
-            options.bundle, options.out, options.data, functools.partial(print, flush=True), options.threads
+            options.bundle,
+            options.out,
+            options.data,
+            functools.partial(print, flush=True),
+            Execution(options.provider, options.threads),
         )
         if options.report is not None:
             _write(options.report, report)
@@ -46,16 +51,18 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def convert(
-    bundle: Path, out: Path, data: Path | None, tell: Tell, threads: int = 0
+    bundle: Path, out: Path, data: Path | None, tell: Tell, execution: Execution = CPU
 ) -> tuple[Manifest, dict[str, Any]]:
     """Write ``bundle`` (float32) to ``out`` in float16 with float32 islands; return its manifest and the report.
 
     Each graph's islands are searched for until its answers hold on inputs that did not choose them, then those of the
     graphs that change most end to end until the pipeline's answers hold, then SAM2's until its masks hold over 100
     propagated frames. A graph of which nothing is left in float16 stays float32. data: a folder of clips (not of
-    those that anything is scored on) for more inputs. Raises BundleError, InputError, OutputError, and EngineError
-    for a graph that FP16 does not suit.
+    those that anything is scored on) for more inputs. execution: of all that is run meanwhile. Raises
+    BundleError, InputError, OutputError, and EngineError for a graph that FP16 does not suit, or a provider that is
+    not there.
     """
+    require(execution.provider)  # told now, not after the first graph
     manifest = read(bundle)
     for name, entry in manifest.graphs.items():
         verify(bundle, entry)
@@ -63,18 +70,18 @@ def convert(
             raise BundleError(f"{bundle}: {name} is {entry.precision} already; name a bundle of float32 graphs")
     with staged(out) as partial, tempfile.TemporaryDirectory() as scratch:
         tell("collecting activations")
-        inputs = gather(bundle, manifest, data, threads)
+        inputs = gather(bundle, manifest, data, execution)
         searches: dict[str, Search] = {}
         trials: dict[str, Trial] = {}
         for name, entry in manifest.graphs.items():
             searches[name] = Search(
-                load(bundle / entry.file), entry, inputs.choosing[name], inputs.held[name], Path(scratch), threads
+                load(bundle / entry.file), entry, inputs.choosing[name], inputs.held[name], Path(scratch), execution
             )
             trials[name] = searches[name].satisfied()
             tell(_line(name, trials[name]))
-        whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), threads)
+        whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), execution)
         rounds = mend(whole, searches, trials, tell)
-        tracking = _followed(bundle, manifest, searches, trials, Path(scratch), tell, threads)
+        tracking = _followed(bundle, manifest, searches, trials, Path(scratch), tell, execution)
         graphs = {name: _written(trial, manifest.graphs[name], partial) for name, trial in trials.items()}
         changed = dataclasses.replace(manifest, graphs=graphs, plans={})
         save(partial, changed)
@@ -117,7 +124,7 @@ def _followed(
     trials: dict[str, Trial],
     scratch: Path,
     tell: Tell,
-    threads: int,
+    execution: Execution,
 ) -> dict[str, Any]:
     """Add islands to SAM2's graphs, the worst first, until its masks hold over many frames; return how they do."""
     while True:
@@ -126,7 +133,7 @@ def _followed(
             save(Path(folder), dataclasses.replace(manifest, graphs=graphs, plans={}))
             with tempfile.TemporaryDirectory(dir=scratch) as other:
                 rounded_bundle(Path(folder), Path(other))
-                found = follow(bundle, Path(other), threads)
+                found = follow(bundle, Path(other), execution)
         tell(f"tracking: mean IoU {found['mean_iou']:.4f} over {found['frames']} frames, {found['objects']} objects")
         if found["passed"]:
             return found
@@ -179,6 +186,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--data", type=Path, metavar="DIR", help="clips for further inputs: <clip>/frames, or DAVIS's own layout")
     add("-o", "--out", type=Path, required=True, metavar="NEW", help="folder of the new bundle")
     add("--report", type=Path, metavar="FILE", help="write every tensor's range and error there as JSON")
+    add(
+        "--provider",
+        choices=tuple(PROVIDERS),
+        default="cpu",
+        help="what runs the graphs meanwhile (default: cpu; cuda for published sizes, which take days on a CPU)",
+    )
     add("--threads", type=int, default=0, metavar="N", help="CPU threads (default: all cores)")
     return parser
 

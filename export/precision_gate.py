@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper
 from samotion.calibration.activations import Inputs
 from samotion.calibration.ranges import Deviation, Range
 from samotion.engines.engine import Array, TensorSpec
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.onnx_runtime import CPU, Execution, OnnxEngine
 from samotion.export.half import HALF, LARGEST
 from samotion.export.half_view import View, save
 from samotion.export.onnx_file import LARGEST_INSIDE
@@ -58,9 +58,11 @@ def holds(outputs: Mapping[str, Deviation]) -> bool:
 class Graph:
     """One graph on disk, run on samples with more of its tensors as outputs; inputs are its manifest entry's."""
 
-    def __init__(self, model: ModelProto, inputs: tuple[TensorSpec, ...], path: Path, threads: int = 0) -> None:
+    def __init__(
+        self, model: ModelProto, inputs: tuple[TensorSpec, ...], path: Path, execution: Execution = CPU
+    ) -> None:
         save(model, path, LARGEST_INSIDE)
-        self._path, self._inputs, self._threads = path, inputs, threads
+        self._path, self._inputs, self._execution = path, inputs, execution
         self.tensors = {name for node in model.graph.node for name in node.output}
 
     def run(self, names: Sequence[str], samples: Sequence[Inputs]) -> Iterator[dict[str, Array]]:
@@ -74,7 +76,8 @@ class Graph:
         )
         onnx.save(model, path)
         specs = tuple(TensorSpec(name, "float32", ()) for name in names)
-        with OnnxEngine(path, self._inputs, specs, threads=self._threads) as engine:
+        own = self._execution
+        with OnnxEngine(path, self._inputs, specs, own.provider, own.threads) as engine:
             for sample in samples:
                 yield dict(engine(**sample))
         path.unlink()

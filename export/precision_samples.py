@@ -8,6 +8,7 @@ from samotion.calibration.activations import Inputs, collect, folder_clips, made
 from samotion.calibration.tracking import clicks
 from samotion.engines.errors import InputError
 from samotion.engines.manifest import Manifest
+from samotion.engines.onnx_runtime import CPU, Execution
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, Prompt
 
@@ -29,7 +30,7 @@ class Activations:
     sources: Mapping[str, list[str]]
 
 
-def gather(folder: Path | None, manifest: Manifest, data: Path | None, threads: int = 0) -> Activations:
+def gather(folder: Path | None, manifest: Manifest, data: Path | None, execution: Execution = CPU) -> Activations:
     """Return what the runtime feeds the bundle in ``folder`` over labelled scenes and clips of ``data``, if given.
 
     Raises InputError for a folder without clips, and where a graph was never called or SAM2's memory never full.
@@ -41,7 +42,7 @@ def gather(folder: Path | None, manifest: Manifest, data: Path | None, threads: 
     for number, kind in enumerate(("choosing", "held")):
         used = [*_scenes(number * SCENES), *((clip, list[Prompt]()) for clip in clips[number::2])]
         sources[kind] = [clip.name for clip, _ in used]
-        kinds[kind] = collect(folder, used, KEEP, threads)
+        kinds[kind] = collect(folder, used, KEEP, execution)
         _complete(kinds[kind], manifest)
     return Activations(kinds["choosing"], kinds["held"], sources)
 

@@ -12,6 +12,7 @@ from samotion.calibration.activations import Inputs
 from samotion.calibration.ranges import Deviation
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import GraphEntry
+from samotion.engines.onnx_runtime import CPU, Execution
 from samotion.export.half import HALF, to_half
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import FLOATS, View
@@ -95,15 +96,15 @@ class Search:
         chosen_on: Sequence[Inputs],
         held: Sequence[Inputs],
         folder: Path,
-        threads: int = 0,
+        execution: Execution = CPU,
     ) -> None:
         self.name = Path(entry.file).stem
-        self._model, self._inputs, self._folder, self._threads = model, entry.inputs, folder, threads
+        self._model, self._inputs, self._folder, self._execution = model, entry.inputs, folder, execution
         self._view = View(model)
         self._roles = roles(self._view)
         self._names = [spec.name for spec in entry.outputs]
         self._samples, self._held = chosen_on, held
-        self._reference = Graph(model, entry.inputs, folder / f"{self.name}.reference.onnx", threads)
+        self._reference = Graph(model, entry.inputs, folder / f"{self.name}.reference.onnx", execution)
         self._ties = ties(self._view, frozenset().union(*self._roles.exact.values()))
         self._wanted = self._reference.answers(self._ties.names(self._names), [*chosen_on, *held])
         self._level = dict.fromkeys(self._roles.order, 0)
@@ -133,7 +134,7 @@ class Search:
         half = to_half(
             self._model, {name for modules in chosen.values() for nodes in modules.values() for name in nodes}
         )
-        return half, Graph(rounded(half), self._inputs, self._folder / f"{self.name}.trial.onnx", self._threads)
+        return half, Graph(rounded(half), self._inputs, self._folder / f"{self.name}.trial.onnx", self._execution)
 
     def further(self, trial: Trial) -> None:
         """Give the modules that add most error their next island; raises EngineError where all are FP32."""

@@ -8,6 +8,7 @@ import numpy as np
 from samotion.calibration.activations import made_scene
 from samotion.calibration.tracking import agreement, clicks, propagate
 from samotion.engines.bundle import Bundle
+from samotion.engines.onnx_runtime import CPU, Execution
 
 FRAMES = 100  # propagated, after the clicked one
 SCENE = 9  # used for nothing else
@@ -15,7 +16,7 @@ MEAN_IOU = 0.98  # at least, FP16's masks with FP32's, over frames and objects
 GRAPHS = ("mask_encoder", "mask_decoder", "memory_encoder", "memory_attention")
 
 
-def follow(reference: Path, trial: Path, threads: int = 0, frames: int = FRAMES) -> dict[str, Any]:
+def follow(reference: Path, trial: Path, execution: Execution = CPU, frames: int = FRAMES) -> dict[str, Any]:
     """Return how well the masks of two bundles agree over ``frames`` frames of a scene, each reading its own memory.
 
     trial: float16 graphs as samotion.export.half_rounded makes them for a CPU.
@@ -24,7 +25,7 @@ def follow(reference: Path, trial: Path, threads: int = 0, frames: int = FRAMES)
     prompts = clicks(made)
     masks = []
     for folder in (reference, trial):
-        with Bundle.load(folder, threads=threads) as bundle:
+        with Bundle.load(folder, execution.provider, execution.threads) as bundle:
             masks.append(propagate(bundle, clip, prompts))
     wanted, found = masks
     iou = agreement(found, wanted)

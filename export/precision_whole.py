@@ -10,6 +10,7 @@ from onnx import ModelProto
 from samotion.calibration.end_to_end import Agreement, Bounds, Sample, agree, folder_samples, made_samples
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import GraphEntry, Manifest
+from samotion.engines.onnx_runtime import CPU, Execution
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import save
 from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
@@ -47,10 +48,10 @@ class Whole:
         manifest: Manifest,
         clips: Sequence[Sample],
         folder: Path,
-        threads: int = 0,
+        execution: Execution = CPU,
         as_run: Callable[[ModelProto], ModelProto] = rounded,
     ) -> None:
-        self._folder, self._threads, self._as_run = folder, threads, as_run
+        self._folder, self._execution, self._as_run = folder, execution, as_run
         self._manifest = dataclasses.replace(manifest, plans={})
         self._entries = {name: _at(bundle, entry) for name, entry in manifest.graphs.items()}
         self._clips = clips
@@ -76,7 +77,7 @@ class Whole:
         """Run the pipeline."""
         made = {name: self._written(name, model) for name, model in changed.items()}
         manifest = dataclasses.replace(self._manifest, graphs={**self._entries, **made})
-        with Bundle(self._folder, manifest, "cpu", self._threads) as bundle:
+        with Bundle(self._folder, manifest, self._execution.provider, self._execution.threads) as bundle:
             return [segment(sample.clip, bundle) for sample in clips]
 
     def _written(self, name: str, model: ModelProto) -> GraphEntry:

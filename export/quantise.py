@@ -30,6 +30,7 @@ from samotion.calibration.end_to_end import means
 from samotion.calibration.ranges import Deviation
 from samotion.engines.errors import BundleError
 from samotion.engines.manifest import GraphEntry, Manifest, read, save, verify
+from samotion.engines.onnx_runtime import CPU, Execution
 from samotion.export.half_view import load, name_nodes
 from samotion.export.half_view import save as save_model
 from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
@@ -61,7 +62,12 @@ class Trial:
 
 
 def convert(
-    bundle: Path, out: Path, data: Path | None, tell: Tell, for_plans: bool = False, threads: int = 0
+    bundle: Path,
+    out: Path,
+    data: Path | None,
+    tell: Tell,
+    for_plans: bool = False,
+    execution: Execution = CPU,
 ) -> tuple[Manifest, dict[str, Any]]:
     """Write ``bundle`` (float32) to ``out`` with its image encoders in INT8; return the manifest and the report.
 
@@ -78,13 +84,15 @@ def convert(
             raise BundleError(f"{bundle}: {name} is {entry.precision} already; name a bundle of float32 graphs")
     with staged(out) as partial, tempfile.TemporaryDirectory() as scratch:
         tell("collecting activations")
-        inputs = gather(bundle, manifest, data, threads)
+        inputs = gather(bundle, manifest, data, execution)
         trials = {}
         for name in ENCODERS:
             graph = load(bundle / manifest.graphs[name].file), manifest.graphs[name]
-            trials[name] = _trial(*graph, inputs.choosing[name], inputs.held[name], Path(scratch), for_plans, threads)
+            trials[name] = _trial(
+                *graph, inputs.choosing[name], inputs.held[name], Path(scratch), for_plans, execution
+            )
             tell(_line(name, trials[name]))
-        whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), threads, lambda model: model)
+        whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), execution, lambda model: model)
         _weigh(whole, trials, tell)
         graphs = {name: _written(bundle, entry, trials.get(name), partial) for name, entry in manifest.graphs.items()}
         changed = dataclasses.replace(manifest, graphs=graphs, plans={})
@@ -99,10 +107,10 @@ def _trial(
     held: Sequence[Inputs],
     scratch: Path,
     for_plans: bool,
-    threads: int,
+    execution: Execution,
 ) -> Trial:
     """Return one encoder in INT8, held to inputs that did not choose its ranges and, for the CPU, to FP32's time."""
-    quantiser = Quantiser(model, entry, choosing, scratch, threads)
+    quantiser = Quantiser(model, entry, choosing, scratch, execution)
     method, made = quantiser.best(for_plans)
     deviations = quantiser.deviations(made, held)
     trial = Trial(made, _record(method, made, for_plans, deviations))
@@ -165,10 +173,21 @@ class Quantiser:
     """INT8 graphs of one float32 graph. samples: what ranges are taken from. folder: for trials."""
 
     def __init__(
-        self, model: ModelProto, entry: GraphEntry, samples: Sequence[Inputs], folder: Path, threads: int = 0
+        self,
+        model: ModelProto,
+        entry: GraphEntry,
+        samples: Sequence[Inputs],
+        folder: Path,
+        execution: Execution = CPU,
     ) -> None:
         name_nodes(model.graph)
-        self._model, self._entry, self._samples, self._folder, self._threads = model, entry, samples, folder, threads
+        self._model, self._entry, self._samples, self._folder, self._execution = (
+            model,
+            entry,
+            samples,
+            folder,
+            execution,
+        )
         self._names = [spec.name for spec in entry.outputs]
 
     def best(self, for_plans: bool) -> tuple[str, ModelProto]:
@@ -211,8 +230,8 @@ class Quantiser:
         """Return by output how far ``model`` is off float32 on ``samples``."""
         found = {name: Deviation() for name in self._names}
         graphs = (
-            Graph(self._model, self._entry.inputs, self._folder / "float32.onnx", self._threads),
-            Graph(model, self._entry.inputs, self._folder / "int8.onnx", self._threads),
+            Graph(self._model, self._entry.inputs, self._folder / "float32.onnx", self._execution),
+            Graph(model, self._entry.inputs, self._folder / "int8.onnx", self._execution),
         )
         for wanted, got in zip(*(graph.run(self._names, samples) for graph in graphs), strict=True):
             for name, deviation in found.items():

@@ -15,6 +15,7 @@ from samotion.calibration.tracking import agreement, clicks, propagate
 from samotion.engines.engine import Array, TensorSpec
 from samotion.engines.errors import EngineError, InputError
 from samotion.engines.manifest import EMBEDDED, read
+from samotion.engines.onnx_runtime import Execution
 from samotion.export.half import to_half
 from samotion.export.half_view import View, load
 from samotion.export.precision_gate import holds
@@ -23,6 +24,7 @@ from samotion.export.precision_samples import _complete
 from samotion.export.precision_search import Search, islands
 from samotion.export.precision_ties import judge, ties
 
+ONE = Execution(threads=1)
 ENTRY = read(EMBEDDED).graphs["memory_attention"]
 
 
@@ -68,7 +70,7 @@ def inflated(model: ModelProto, factor: float = 256.0) -> ModelProto:
 
 
 def test_a_broken_policy_is_caught_and_mended(attended: list[Inputs], tmp_path: Path) -> None:
-    search = Search(inflated(memory_attention()), ENTRY, attended[:1], attended[1:], tmp_path, 1)
+    search = Search(inflated(memory_attention()), ENTRY, attended[:1], attended[1:], tmp_path, ONE)
     broken = search.trial({})  # FP16 everywhere
     assert not broken.passed
     assert any(d.not_finite for d in broken.held.values())
@@ -82,7 +84,7 @@ def test_a_broken_policy_is_caught_and_mended(attended: list[Inputs], tmp_path: 
 
 
 def test_nano_as_it_is_needs_no_islands_for_attention(attended: list[Inputs], tmp_path: Path) -> None:
-    search = Search(memory_attention(), ENTRY, attended[:1], attended[1:], tmp_path, 1)
+    search = Search(memory_attention(), ENTRY, attended[:1], attended[1:], tmp_path, ONE)
     trial = search.satisfied()
     assert search.rounds[0]["passed"]
     assert set(trial.islands) <= {"phases", "indices"}

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import onnx
+import onnxruntime
 import pytest
 from tests.labelled import truth_of, write_clip
 
@@ -42,6 +43,7 @@ def test_the_map_stands_in_the_manifest(tmp_path: Path) -> None:
         (["--from", "x", "--precision", "fp16"], "name a folder"),
         (["--from", "x", "--precision", "int8"], "name a folder"),
         (["--preset", "nano", "--calibrate", "x", "-o", "y"], "--calibrate names clips"),
+        (["--from", "x", "--precision", "int8", "-o", "y", "--provider", "cuda"], "--provider says what runs"),
         (["--check", "x", "--precision", "fp16"], "--check looks at a bundle"),
     ],
 )
@@ -55,6 +57,11 @@ def test_options_that_do_not_go_together(arguments: list[str], told: str, capsys
 def test_errors_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert precision.main(["--bundle", str(tmp_path / "none"), "-o", str(tmp_path / "new")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        for command in (precision.main, cli.main):
+            words = ["--precision", "fp16", "--preset", "nano"] if command is cli.main else []
+            assert command([*words, "-o", str(tmp_path / "new"), "--provider", "cuda"]) == 2
+            assert "error: provider 'cuda' is not in this ONNX Runtime" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

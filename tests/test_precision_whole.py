@@ -11,6 +11,7 @@ from samotion.calibration.activations import Inputs, RecordingBundle, made_scene
 from samotion.calibration.end_to_end import Agreement, Bounds, Sample, folder_samples, ious, made_samples, means
 from samotion.engines.errors import InputError
 from samotion.engines.manifest import EMBEDDED, read
+from samotion.engines.onnx_runtime import Execution
 from samotion.export import precision_whole
 from samotion.export.half_view import load
 from samotion.export.precision_search import Search
@@ -19,6 +20,7 @@ from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 
 NANO = read(EMBEDDED)
+ONE = Execution(threads=1)
 MANIFEST = dataclasses.replace(NANO, settings={**NANO.settings, "max_tracks": 250})  # enough of them, and quick
 ROW = Agreement("a", 10, 0.99, 995, 1000, (1, 1), 0.5, 0.502)
 
@@ -32,7 +34,7 @@ def moving() -> Sample:
 
 @pytest.fixture(scope="module")
 def whole(moving: Sample, tmp_path_factory: pytest.TempPathFactory) -> Whole:
-    return Whole(EMBEDDED, MANIFEST, [moving], tmp_path_factory.mktemp("whole"), 1)
+    return Whole(EMBEDDED, MANIFEST, [moving], tmp_path_factory.mktemp("whole"), ONE)
 
 
 def followed(sample: Sample) -> list[Inputs]:
@@ -45,10 +47,10 @@ def followed(sample: Sample) -> list[Inputs]:
 def test_positions_in_float16_are_caught_end_to_end_and_mended(moving: Sample, whole: Whole, tmp_path: Path) -> None:
     entry = MANIFEST.graphs["track_head"]
     inputs = followed(moving)
-    search = Search(load(EMBEDDED / entry.file), entry, inputs[:1], [], tmp_path, 1)
+    search = Search(load(EMBEDDED / entry.file), entry, inputs[:1], [], tmp_path, ONE)
     broken = search.trial({})  # FP16 everywhere, positions in the frame too
     assert broken.passed, "the graph's own gate sees nothing wrong"
-    quiet = Search(load(EMBEDDED / "depth.onnx"), MANIFEST.graphs["depth"], [], [], tmp_path, 1)
+    quiet = Search(load(EMBEDDED / "depth.onnx"), MANIFEST.graphs["depth"], [], [], tmp_path, ONE)
     trials = {"track_head": broken, "depth": quiet.trial({})}
     told: list[str] = []
     rounds = mend(whole, {"track_head": search, "depth": quiet}, trials, told.append)
@@ -68,7 +70,7 @@ def test_nothing_in_float16_agrees_wholly(whole: Whole) -> None:
 
 def test_a_graph_all_in_islands_is_float32(tmp_path: Path) -> None:
     model = load(EMBEDDED / "track_queries.onnx")
-    search = Search(model, MANIFEST.graphs["track_queries"], [], [], tmp_path, 1)
+    search = Search(model, MANIFEST.graphs["track_queries"], [], [], tmp_path, ONE)
     assert search.trial({}).is_half
     assert not search.trial({"whole": {"all": frozenset(node.name for node in model.graph.node)}}).is_half
 

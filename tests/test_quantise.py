@@ -19,6 +19,7 @@ from samotion.calibration.end_to_end import Agreement, Sample
 from samotion.calibration.ranges import Deviation
 from samotion.engines.backends import Target
 from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
+from samotion.engines.onnx_runtime import Execution
 from samotion.engines.plans import build
 from samotion.export import quantise, quantise_worth
 from samotion.export.half_view import load
@@ -30,6 +31,7 @@ from samotion.runtime import cli
 from samotion.runtime.pipeline import segment
 
 MANIFEST = read(EMBEDDED)
+ONE = Execution(threads=1)
 rtx = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
 
 
@@ -50,7 +52,7 @@ def scene() -> Sample:
 
 def quantiser(name: str, seen: dict[str, list[Inputs]], folder: Path) -> Quantiser:
     entry: GraphEntry = MANIFEST.graphs[name]
-    return Quantiser(load(EMBEDDED / entry.file), entry, seen[name], folder, 1)
+    return Quantiser(load(EMBEDDED / entry.file), entry, seen[name], folder, ONE)
 
 
 def products(model: ModelProto) -> list[str]:
@@ -124,7 +126,7 @@ def test_a_bundle_says_what_is_int8_and_what_was_refused(
     monkeypatch.setattr(quantise, "ENCODERS", ("depth", "semantics"))
     quick(monkeypatch, seen, wrong="semantics")  # far brighter than what ranges were taken from
     told: list[str] = []
-    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, threads=1)
+    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, execution=ONE)
     again = read(tmp_path / "int8")
     assert again.digest == manifest.digest
     kinds = {name: entry.precision for name, entry in again.graphs.items()}
@@ -166,11 +168,11 @@ def test_an_encoder_that_is_not_faster_here_stays_float32(
     quick(monkeypatch, seen)
     monkeypatch.setattr(quantise, "cpu_ratio", lambda *_: 1.47)
     told: list[str] = []
-    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, threads=1)
+    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, execution=ONE)
     assert manifest.precision == "float32"
     assert any("stays float32: takes 1.47 of float32's CPU time, gains from 0.95 on" in line for line in told)
     # For a GPU how fast this CPU is does not count.
-    manifest, _ = convert(EMBEDDED, tmp_path / "plans", None, told.append, for_plans=True, threads=1)
+    manifest, _ = convert(EMBEDDED, tmp_path / "plans", None, told.append, for_plans=True, execution=ONE)
     assert manifest.precision == "float32, but int8 in depth"
     assert "cpu_time" not in manifest.graphs["depth"].precision_map
 
@@ -212,7 +214,7 @@ def test_an_encoder_that_ruins_masks_is_refused_end_to_end(
 
     monkeypatch.setattr(Quantiser, "best", spoiled)
     told: list[str] = []
-    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, threads=1)
+    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, execution=ONE)
     assert manifest.precision == "float32, but int8 in depth"
     assert manifest.graphs["mask_encoder"].precision_map["refused"]["reason"] == "J falls by more than 0.005 with it"
 
@@ -242,7 +244,7 @@ def test_all_int8_encoders_become_plans(
     seen: dict[str, list[Inputs]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     quick(monkeypatch, seen)
-    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, lambda _: None, for_plans=True, threads=1)
+    manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, lambda _: None, for_plans=True, execution=ONE)
     plans = build(tmp_path / "int8", "tensorrt-rtx", Target((), False, False, None), lambda *_: None).plans
     assert {name for name, entry in manifest.graphs.items() if entry.precision == "int8"} == set(ENCODERS)
     assert {name for name, plan in plans["tensorrt-rtx"].items() if plan.precision == "int8"} == set(ENCODERS)
