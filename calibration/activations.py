@@ -11,6 +11,7 @@ import numpy as np
 from samotion.calibration.one_by_one import OneByOne
 from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.calibration.tracking import propagate
+from samotion.engines.device import DeviceArray
 from samotion.engines.engine import Array, Engine
 from samotion.engines.errors import InputError
 from samotion.engines.onnx_runtime import CPU, Execution
@@ -34,7 +35,7 @@ class Recorder:
     """
 
     def __init__(self, inner: Engine, keep: int, seed: int = 0) -> None:
-        self._inner = inner
+        self._inner: Any = inner  # those of a GPU have on_device, too
         self.inputs, self.outputs = inner.inputs, inner.outputs
         self._others: list[Inputs] = []
         self._largest: Inputs = {}
@@ -48,14 +49,25 @@ class Recorder:
 
     def __call__(self, **inputs: Array) -> Mapping[str, Any]:
         """Run as the engine inside does."""
+        self._remember(inputs)
+        answers: Mapping[str, Any] = self._inner(**inputs)
+        return answers
+
+    def on_device(self, **inputs: DeviceArray) -> Mapping[str, DeviceArray]:
+        """Run as the engine inside does on a GPU."""
+        self._remember(inputs)
+        answers: Mapping[str, DeviceArray] = self._inner.on_device(**inputs)
+        return answers
+
+    def _remember(self, inputs: Mapping[str, Array | DeviceArray]) -> None:
+        """Copy the inputs of a call if they are to be kept."""
         if _size(inputs) > _size(self._largest):
-            self._largest = {name: np.array(value) for name, value in inputs.items()}
+            self._largest = _copied(inputs)
         elif self._keep > 1:
             self._calls += 1
             place = len(self._others) if len(self._others) < self._keep - 1 else int(self._rng.integers(self._calls))
             if place < self._keep - 1:
-                self._others[place : place + 1] = [{name: np.array(value) for name, value in inputs.items()}]
-        return self._inner(**inputs)
+                self._others[place : place + 1] = [_copied(inputs)]
 
     def close(self) -> None:
         """Free what the engine holds."""
@@ -153,5 +165,12 @@ def named(clip: Clip, folder: Path) -> Clip:
     return dataclasses.replace(clip, name=folder.parent.name if folder.name == "frames" else folder.name)
 
 
-def _size(inputs: Mapping[str, Array]) -> int:
+def _copied(inputs: Mapping[str, Array | DeviceArray]) -> Inputs:
+    """Return copies on the host."""
+    return {
+        name: value.numpy() if isinstance(value, DeviceArray) else np.array(value) for name, value in inputs.items()
+    }
+
+
+def _size(inputs: Mapping[str, Array | DeviceArray]) -> int:
     return sum(value.nbytes for value in inputs.values())

@@ -12,6 +12,7 @@ import bisect
 import ctypes
 import functools
 import random
+import time
 from collections import deque
 from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
@@ -172,15 +173,20 @@ class Stream:
 
 
 class Event:
+    """A place on a stream; when it is reached is written down, so that two of them tell the time between."""
+
     def __init__(self) -> None:
         self.stream: Stream | None = None
         self.place = 0
+        self._reached: list[float] = []
 
     @property
     def on(self) -> int | None:
         return None if self.stream is None else self.stream.handle
 
     def record(self, stream: Stream) -> None:
+        reached = self._reached = []  # its own: that of the record before may still be to come
+        stream.put(lambda: reached.append(time.perf_counter()))
         self.stream, self.place = stream, stream.issued
 
     def query(self) -> bool:
@@ -189,6 +195,17 @@ class Event:
     def synchronize(self) -> None:
         if self.stream is not None:
             self.stream.run_to(self.place)
+
+    def time_till(self, end: "Event") -> float:
+        """Return milliseconds from here to ``end``."""
+        if self.stream is None or end.stream is None:
+            raise FakeLogicError("cuEventElapsedTime failed: invalid resource handle")
+        if not (self.query() and end.query()):
+            raise FakeLogicError("cuEventElapsedTime failed: device not ready")
+        return 1e3 * (end._reached[0] - self._reached[0])
+
+    def time_since(self, start: "Event") -> float:
+        return start.time_till(self)
 
 
 class Module:

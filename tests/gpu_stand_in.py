@@ -11,9 +11,10 @@ from tests.fake_cuda import Memory, pycuda_driver
 from tests.fake_driver import cuda_driver
 from tests.fake_tensorrt import tensorrt
 
+from samotion.engines import bundle as bundles
 from samotion.engines import onnx_runtime
 from samotion.engines.bundle import EMBEDDED, Bundle
-from samotion.engines.manifest import PlanEntry, read
+from samotion.engines.manifest import Manifest, PlanEntry, read
 from samotion.engines.profiles import profile
 
 VERSION = "10.13.2.6"
@@ -32,7 +33,19 @@ def install(patch: pytest.MonkeyPatch, seed: int | None = None) -> Memory:
 
 
 def stand_in_bundle(most_objects: int = 16) -> Bundle:
-    """Return the shipped bundle with its graphs in place of plans, in the profiles of real ones.
+    """Return the shipped bundle with its graphs in place of plans; see ``stand_in_manifest``."""
+    return Bundle(EMBEDDED, stand_in_manifest(most_objects), "tensorrt", 1)
+
+
+def load_stand_ins(patch: pytest.MonkeyPatch) -> None:
+    """Let the shipped bundle load with provider "tensorrt" as if its plans were built for this machine."""
+    manifest = stand_in_manifest()
+    patch.setattr(bundles, "read", lambda _: manifest)
+    patch.setattr(bundles, "require_plans", lambda *_: None)
+
+
+def stand_in_manifest(most_objects: int = 16) -> Manifest:
+    """Return the shipped bundle's manifest, graphs in place of plans in the profiles of real ones.
 
     most_objects: that a plan takes at once.
     """
@@ -47,7 +60,7 @@ def stand_in_bundle(most_objects: int = 16) -> Bundle:
         plans[name] = PlanEntry(
             entry.file, "", "", "tensorrt", VERSION, ("8.9",), "linux", False, False, shapes, "float32", 1.0, 1
         )
-    return Bundle(EMBEDDED, replace(manifest, plans={"tensorrt": plans}), "tensorrt", 1)
+    return replace(manifest, plans={"tensorrt": plans})
 
 
 def stand_in_onnx_runtime(patch: pytest.MonkeyPatch, memory: Memory) -> None:

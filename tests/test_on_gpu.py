@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from tests.fake_cuda import Memory
+from tests.gpu_real import shipped_for
 from tests.gpu_stand_in import install, stand_in_bundle, stand_in_onnx_runtime
 from tests.opencv_code import own_code
 
-from samotion.engines.backends import BACKENDS, Target
+from samotion.engines.backends import BACKENDS
 from samotion.engines.bundle import EMBEDDED, Bundle
 from samotion.engines.machine import this_machine
 from samotion.engines.manifest import read
@@ -172,17 +172,7 @@ def test_on_a_real_gpu_the_answers_are_close_to_the_cpu_s(
     way: str, provider: str, clip: Clip, wanted: dict[str, Found], tmp_path: Path
 ) -> None:
     """Its own float32: masks that overlap, and the same labels but for those at the threshold."""
-    pytest.importorskip("pycuda")
-    folder = EMBEDDED
-    if provider in BACKENDS:
-        pytest.importorskip(BACKENDS[provider].module)
-        from samotion.export.plans import add_plans
-
-        folder = tmp_path / "bundle"
-        add_plans(EMBEDDED, folder, provider, Target(), lambda _: None)
-    elif "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        pytest.skip("needs ORT with CUDA")
-    with Bundle.load(folder, provider=provider) as bundle:
+    with Bundle.load(shipped_for(provider, tmp_path), provider=provider) as bundle:
         arrays = arrays_for(bundle)
         found, again = (found_in(clip, bundle, way, arrays) for _ in range(2))
     same(again, found)

@@ -1,0 +1,23 @@
+"""The shipped bundle for a GPU that is really there."""
+
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from samotion.engines.backends import BACKENDS, Target
+from samotion.engines.bundle import EMBEDDED
+
+
+def shipped_for(provider: str, folder: Path) -> Path:
+    """Return where the shipped bundle is for ``provider``, its plans built in ``folder``; skips what is not there."""
+    pytest.importorskip("pycuda")
+    if provider in BACKENDS:
+        pytest.importorskip(BACKENDS[provider].module)
+        from samotion.export.plans import add_plans
+
+        add_plans(EMBEDDED, folder / "bundle", provider, Target(), lambda _: None)
+        return folder / "bundle"
+    if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
+        pytest.skip("needs ORT with CUDA")
+    return EMBEDDED
