@@ -51,6 +51,7 @@ def differences(new: dict[str, Any], old: dict[str, Any]) -> list[str]:
     found = []
     for title, place in (
         ("machine", ("environment", "cpu")),
+        ("GPUs", ("environment", "gpu")),
         ("cores", ("environment", "cores")),
         ("versions", ("environment", "versions")),
         ("Python", ("environment", "python")),

@@ -6,11 +6,28 @@ import platform
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "torch", "opencv-python", "av")
+from samotion.engines.machine import this_machine
+
+PACKAGES = (
+    "numpy",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorrt",
+    "tensorrt-rtx",
+    "pycuda",
+    "cuda-bindings",
+    "nvidia-cuda-nvrtc-cu12",
+    "torch",
+    "opencv-python",
+    "av",
+)
 
 
-def environment() -> dict[str, Any]:
-    """Return the machine and the versions that run: a package that is not installed is left out."""
+def environment(on_gpu: bool) -> dict[str, Any]:
+    """Return the machine and the versions that run: a package that is not installed is left out.
+
+    on_gpu: whether the engines run on a GPU, which is then named.
+    """
     versions = {}
     for name in PACKAGES:
         try:
@@ -23,6 +40,7 @@ def environment() -> dict[str, Any]:
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": versions,
+        **(_gpu() if on_gpu else {}),
     }
 
 
@@ -32,6 +50,16 @@ def usable_cores() -> int:
         return len(os.sched_getaffinity(0))
     except AttributeError:  # not on macOS and Windows
         return os.cpu_count() or 1
+
+
+def _gpu() -> dict[str, Any]:
+    """Return the entry of the first visible GPU: memory in bytes, driver as the newest CUDA that it runs."""
+    machine = this_machine()
+    gpu = machine.gpu
+    if gpu is None:  # the driver does not say
+        return {}
+    about = {"name": gpu.name, "compute_capability": gpu.compute_capability, "memory": gpu.total}
+    return {"gpu": {**about, "driver": machine.driver}}
 
 
 def _cpu_name() -> str:

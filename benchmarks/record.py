@@ -27,7 +27,7 @@ def header(program: str, bundle: Bundle, settings: Settings, threads: int) -> di
         "format": FORMAT,
         "version": version(),
         "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "environment": environment(),
+        "environment": environment(bundle.provider != "cpu"),
         "bundle": {
             "name": bundle.name,
             "digest": bundle.digest,

@@ -13,6 +13,7 @@ from samotion.benchmarks.against_torch import against_torch, check_torch
 from samotion.benchmarks.clips import FRAMES, HEIGHT, OBJECTS, WIDTH, made_clip, moving_scene
 from samotion.benchmarks.engine_inputs import record
 from samotion.benchmarks.measurement import Timing
+from samotion.benchmarks.on_gpu import check_gpu, on_gpu
 from samotion.benchmarks.record import header
 from samotion.benchmarks.timing import Effort
 from samotion.calibration.activations import Inputs, RecordingBundle
@@ -67,7 +68,7 @@ class Target:
 
 
 def measure(what: Sequence[str], target: Target, plan: Plan) -> dict[str, Any]:
-    """Return the record of ``what``, names of MEASUREMENTS, all if there are none.
+    """Return the record of ``what``, names of MEASUREMENTS, all that the provider allows if there are none.
 
     Raises SamotionError for what cannot be measured; a provider, PyTorch and names are looked at first.
     """
@@ -75,7 +76,10 @@ def measure(what: Sequence[str], target: Target, plan: Plan) -> dict[str, Any]:
         raise InputError(f"'{unknown[0]}' is nothing to measure; known are {', '.join(MEASUREMENTS)}")
     if plan.runs < 1:
         raise InputError(f"{plan.runs} runs, expected at least 1")
-    chosen = [name for name in MEASUREMENTS if name in (what or MEASUREMENTS)]
+    elsewhere = "gpu" if target.provider == "cpu" else "torch"  # PyTorch is compared on the CPU
+    chosen = [name for name in MEASUREMENTS if (name in what if what else name != elsewhere)]
+    if "gpu" in chosen:
+        check_gpu(target.provider)
     if "torch" in chosen:
         check_torch()
     with (
@@ -128,6 +132,10 @@ class _Session:
     def engines(self) -> list[Timing]:
         return latency.engines(self.bundle, self.recorded, self.plan.effort)
 
+    def gpu(self) -> list[Timing]:
+        clip = read_clip(self.clip, self.settings)
+        return on_gpu(clip, self.bundle, self.settings, self.recorded, self.plan.effort)
+
     def torch(self) -> list[Timing]:
         return against_torch(self.bundle, self.recorded, self.target.threads, self.plan.effort)
 
@@ -151,6 +159,7 @@ class _Session:
 
 MEASUREMENTS: dict[str, Callable[[_Session], list[Timing]]] = {
     "engines": _Session.engines,
+    "gpu": _Session.gpu,
     "torch": _Session.torch,
     "stages": _Session.stages,
     "objects": _Session.objects,

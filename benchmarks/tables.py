@@ -4,10 +4,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from samotion.benchmarks.compare import milliseconds
+from samotion.benchmarks.engine_inputs import BATCHED
+from samotion.benchmarks.goals import NOT_MEASURED
+from samotion.benchmarks.gpu_kernels import CASES
 from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.noise import geometric_mean, percentiles, ratio
 
 SIDES = ("published", "samotion")
+LATENCY = ("one call", "p50", "p95", "p99", "a second", "samples")
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -34,14 +38,18 @@ def orchestration(record: dict[str, Any]) -> str:
 
 def engines(found: list[Timing]) -> str:
     """Return latency and throughput of every engine and batch size."""
-    rows = []
-    for one in found:
-        spread = percentiles(one.rounds)
-        count = sum(map(len, one.rounds))
-        times = [milliseconds(spread[name]) for name in ("p50", "p95", "p99")]
-        rows.append((one.name, one.amount, *times, f"{one.throughput:.0f}", str(count)))
-    header = ("engine", "one call", "p50", "p95", "p99", "a second", "samples")
-    return f"### Engines by themselves\n\n{table(header, rows)}"
+    rows = [(one.name, *_latency(one)) for one in found]
+    return f"### Engines by themselves\n\n{table(('engine', *LATENCY), rows)}"
+
+
+def gpu_engines(found: list[Timing]) -> str:
+    """Return what every engine takes on a GPU; those that were not measured are named."""
+    return f"### Engines on a GPU\n\n{_on_gpu('engine', list(BATCHED), found)}"
+
+
+def gpu_kernels(found: list[Timing]) -> str:
+    """Return what every kernel call takes; those that were not measured are named."""
+    return f"### Kernels on a GPU\n\n{_on_gpu('kernel', [' '.join(key).strip() for key in CASES], found)}"
 
 
 def torch(found: list[Timing]) -> str:
@@ -118,10 +126,32 @@ SECTIONS: dict[str, Callable[[list[Timing]], str]] = {
     "stages": stages,
     "torch": torch,
     "engines": engines,
+    "gpu engines": gpu_engines,
+    "gpu kernels": gpu_kernels,
     "objects": objects,
     "length": length,
     "cold": cold,
 }
+
+
+def _latency(one: Timing) -> tuple[str, ...]:
+    """Return the cells of LATENCY."""
+    spread = percentiles(one.rounds)
+    times = (milliseconds(spread[name]) for name in ("p50", "p95", "p99"))
+    return one.amount, *times, f"{one.throughput:.0f}", str(sum(map(len, one.rounds)))
+
+
+def _on_gpu(title: str, expected: Sequence[str], found: list[Timing]) -> str:
+    """Return the table of what was found and of what was expected and not found."""
+    rows = []
+    for name in dict.fromkeys((*expected, *map(_name, found))):
+        own = [(name, *_latency(one)) for one in found if _name(one) == name]
+        rows += own or [(name, NOT_MEASURED, *[""] * (len(LATENCY) - 1))]
+    return table((title, *LATENCY), rows)
+
+
+def _name(one: Timing) -> str:
+    return f"{one.name} {one.variant}".strip()
 
 
 def _median(seconds: Iterable[float | None]) -> str:

@@ -3,8 +3,10 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 Call = Callable[[], object]
+Sample = Callable[[], float]  # makes one call and returns the seconds that it took
 
 
 @dataclass(frozen=True)
@@ -26,21 +28,31 @@ def in_turns(calls: Mapping[str, Call], effort: Effort) -> dict[str, list[list[f
 
     A call must not return before its result is on the host; that is when an accelerator is done too.
     """
-    found: dict[str, list[list[float]]] = {name: [] for name in calls}
+    return sampled_in_turns({name: partial(seconds_of, call) for name, call in calls.items()}, effort)
+
+
+def sampled_in_turns(samples: Mapping[str, Sample], effort: Effort) -> dict[str, list[list[float]]]:
+    """Return what ``in_turns`` does, of calls that are timed in a way of their own."""
+    found: dict[str, list[list[float]]] = {name: [] for name in samples}
     for _ in range(effort.rounds):
-        for name, call in calls.items():
-            found[name].append(visit(call, effort))
+        for name, sample in samples.items():
+            found[name].append(visit(sample, effort))
     return found
 
 
-def visit(call: Call, effort: Effort) -> list[float]:
+def visit(sample: Sample, effort: Effort) -> list[float]:
     """Return the seconds that one visit's calls took."""
     for _ in range(effort.warm_up):
-        call()
-    samples: list[float] = []
+        sample()
+    taken: list[float] = []
     ends = time.perf_counter() + effort.seconds
-    while len(samples) < effort.fewest or (len(samples) < effort.most and time.perf_counter() < ends):
-        begun = time.perf_counter()
-        call()
-        samples.append(time.perf_counter() - begun)
-    return samples
+    while len(taken) < effort.fewest or (len(taken) < effort.most and time.perf_counter() < ends):
+        taken.append(sample())
+    return taken
+
+
+def seconds_of(call: Call) -> float:
+    """Return how long a call takes on the host's clock."""
+    begun = time.perf_counter()
+    call()
+    return time.perf_counter() - begun

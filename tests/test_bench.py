@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from samotion.benchmarks.engine_inputs import BATCHED, batch, batch_size, record
 from samotion.benchmarks.many_objects import POINTS, known_objects, objects
 from samotion.benchmarks.measurement import timings
 from samotion.benchmarks.record import read
-from samotion.benchmarks.timing import Effort, in_turns, visit
+from samotion.benchmarks.timing import Effort, in_turns, seconds_of, visit
 from samotion.calibration.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec
@@ -83,7 +84,7 @@ def test_calls_take_turns_round_by_round() -> None:
 @pytest.mark.parametrize(("effort", "calls"), [(Effort(seconds=1e9, most=7, warm_up=2), 9), (ONCE, 1)])
 def test_a_visit_ends(effort: Effort, calls: int) -> None:
     counts: Counter[str] = Counter()
-    samples = visit(lambda: counts.update(["call"]), effort)
+    samples = visit(partial(seconds_of, lambda: counts.update(["call"])), effort)
     assert counts["call"] == calls
     assert len(samples) == calls - effort.warm_up
 
