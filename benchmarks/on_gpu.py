@@ -20,7 +20,7 @@ from samotion.runtime.kernels.queue import Queue
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip
 
-CAPTURED = 3  # calls of one shape after which TensorRT-RTX runs a plan as a CUDA graph
+CAPTURED = 3  # calls of one shape after which a plan runs as a CUDA graph
 
 
 def check_gpu(provider: str) -> None:

@@ -3,6 +3,7 @@
 Takes minutes and gigabytes.
 """
 
+import dataclasses
 import json
 import resource
 import shutil
@@ -14,8 +15,16 @@ import pytest
 from PIL import Image
 from tests.video_files import picture, write_image
 
+from samotion.engines.backends import Target
 from samotion.engines.bundle import Bundle
+from samotion.engines.manifest import read, save
 from samotion.export.cli import main as export
+from samotion.export.half import to_half
+from samotion.export.half_view import View, load
+from samotion.export.half_view import save as save_model
+from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
+from samotion.export.plans import add_plans
+from samotion.export.precision_roles import roles
 from samotion.runtime.cli import main as run
 
 pytestmark = pytest.mark.slow
@@ -43,6 +52,22 @@ def test_every_graph_answers_as_pytorch_within_the_memory(fast: Path) -> None:
         for entry in bundle.manifest.graphs.values():
             assert entry.parity
             assert max(entry.parity.values()) < 1e-4
+
+
+def test_every_graph_becomes_a_float16_plan(fast: Path, tmp_path: Path) -> None:
+    """With the islands that no measuring is needed for: random weights show nothing of the others."""
+    pytest.importorskip("tensorrt_rtx")
+    manifest, graphs = read(fast), {}
+    for name, entry in manifest.graphs.items():
+        model = load(fast / entry.file)
+        half = to_half(model, set().union(*roles(View(model)).exact.values()))
+        save_model(half, tmp_path / entry.file, LARGEST_INSIDE)
+        graphs[name] = dataclasses.replace(entry_of(tmp_path / entry.file), precision="float16")
+    save(tmp_path, dataclasses.replace(manifest, graphs=graphs))
+    plans = add_plans(tmp_path, None, "tensorrt-rtx", Target(), print).plans["tensorrt-rtx"]
+    assert {name: plan.precision for name, plan in plans.items()} == dict.fromkeys(manifest.graphs, "float16")
+    float32 = sum((fast / name).stat().st_size for entry in manifest.graphs.values() for name in entry.sha256)
+    assert sum(plan.bytes for plan in plans.values()) < 0.65 * float32
 
 
 def test_the_whole_system_runs(fast: Path, tmp_path: Path) -> None:
