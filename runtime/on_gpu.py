@@ -5,6 +5,8 @@ Each network's kernels have a queue of their own, so that tracks, depth and feat
 """
 # ruff: noqa: D102 - Arrays and Easel say what each does
 
+import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -26,13 +28,22 @@ from samotion.runtime.values import Clip, Float, Int, Tracks
 
 
 def arrays_for(bundle: Bundle) -> Arrays:
-    """Return where the arrays between the engines of ``bundle`` are: where these are; raises EngineError."""
+    """Return where the arrays between the engines of ``bundle`` are: where these are; raises EngineError.
+
+    On a GPU a thread gets the same from clip to clip: kernels that are loaded, memory that is there.
+    """
     device = bundle.device
-    return HOST if device is None else Gpu(device)
+    if device is None:
+        return HOST
+    key = (Gpu, threading.get_ident())
+    if key not in device.attached:
+        device.attached[key] = Gpu(device)
+    kept: Gpu = device.attached[key]
+    return kept
 
 
 class Gpu:
-    """Arrays in a GPU's memory, which is kept from window to window; see Arrays. cache: of compiled kernels.
+    """Arrays in a GPU's memory, which is kept from clip to clip; see Arrays. cache: of compiled kernels.
 
     For one thread at a time. Raises EngineError where the kernels cannot be compiled or loaded.
     """
@@ -48,7 +59,7 @@ class Gpu:
             self._queues = {name: Queue(device, kernels, uploads) for name in names}
         self._constants: dict[Any, tuple[DeviceArray, ...]] = {}
         self._recipes: dict[Any, resizing.Recipe] = {}
-        self._clip: tuple[Clip, DeviceArray] | None = None
+        self._clip: tuple[weakref.ref[Clip], DeviceArray] | None = None
 
     def run(self, engine: Any, **inputs: Held) -> Mapping[str, Held]:
         there = {name: value if is_on_device(value) else self.up(value) for name, value in inputs.items()}
@@ -166,7 +177,7 @@ class Gpu:
 
     def _frames(self, clip: Clip) -> DeviceArray:
         """Return the clip's frames (T, H, W, 3) uint8, brought up when first asked for and kept until the next."""
-        if self._clip is None or self._clip[0] is not clip:
+        if self._clip is None or self._clip[0]() is not clip:
             self._clip = None  # its memory goes to the next
-            self._clip = clip, self._queues["frames"].sent(clip.frames)
+            self._clip = weakref.ref(clip), self._queues["frames"].sent(clip.frames)
         return self._clip[1]

@@ -108,14 +108,13 @@ def test_the_gpu_s_answers_are_the_cpu_s(
 ) -> None:
     assert len(wanted[way].masks.values) > 1
     with stand_in_bundle(most_objects) as bundle:
-        arrays = arrays_for(bundle)
-        same(found_in(clip, bundle, way, arrays), wanted[way])
+        same(found_in(clip, bundle, way, arrays_for(bundle)), wanted[way])
         assert memory.count("alloc")
         assert memory.count("pinned")
-        # Other windows of the same shape: what came once in the first is recorded as a graph in the second.
-        same(found_in(clip.part(slice(None)), bundle, way, arrays), wanted[way])
+        # Other clips of the same shape: what came once in the first is recorded as a graph in the second.
+        same(found_in(clip.part(slice(None)), bundle, way, arrays_for(bundle)), wanted[way])
         memory.log.clear()
-        same(found_in(clip.part(slice(None)), bundle, way, arrays), wanted[way])
+        same(found_in(clip.part(slice(None)), bundle, way, arrays_for(bundle)), wanted[way])
     assert memory.count("launched") == memory.count("run")  # every run is a graph's
     assert not memory.count("alloc")
     assert not memory.count("pinned")
