@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.gpu_stand_in import install, stand_in_onnx_runtime
 from tests.labelled import truth_of, write_clip
 
-from samotion.calibration.activations import Inputs, RecordingBundle, made_scene
+from samotion.calibration.activations import Inputs, RecordingBundle, collect, made_scene
 from samotion.calibration.end_to_end import Agreement, Bounds, Sample, folder_samples, ious, made_samples, means
 from samotion.engines.errors import InputError
 from samotion.engines.manifest import EMBEDDED, read
@@ -66,6 +67,25 @@ def test_nothing_in_float16_agrees_wholly(whole: Whole) -> None:
     (row,) = whole.compare({})
     assert (row.iou, row.labels, row.difference) == (1, 1, 0)
     assert row.objects[0] == row.objects[1] > 0
+
+
+def test_the_search_runs_on_the_cuda_provider_as_well(
+    moving: Sample, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On stand-ins for the GPU and for ONNX Runtime's provider."""
+    monkeypatch.setenv("SAMOTION_CACHE", str(tmp_path))
+    memory = install(monkeypatch)
+    stand_in_onnx_runtime(monkeypatch, memory)
+    cuda = Execution("cuda", 1)
+    fed = collect(EMBEDDED, [(moving.clip, [])], 1, cuda)
+    assert set(fed) == set(NANO.graphs)
+    assert memory.count("kernel"), "arrays stay there between the networks"
+    entry, model = NANO.graphs["depth"], load(EMBEDDED / "depth.onnx")
+    trial = Search(model, entry, fed["depth"], [], tmp_path, cuda).satisfied()
+    assert trial.is_half
+    (row,) = Whole(EMBEDDED, MANIFEST, [moving], tmp_path, cuda).compare({"depth": trial.half})
+    assert 0.9 < row.iou <= 1
+    assert row.objects[1] > 0
 
 
 def test_a_graph_all_in_islands_is_float32(tmp_path: Path) -> None:
