@@ -1,8 +1,10 @@
 """GPU memory through pycuda: the primary context, buffers that grow and stay, and arrays that never leave the GPU."""
 
+import atexit
 import contextlib
 import math
 import operator
+import weakref
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any
@@ -32,9 +34,8 @@ class Device:
         self.cuda: Any = cuda
         try:
             cuda.init()
-            first = cuda.Device(0)
-            self._context: Any = first.retain_primary_context()
-            major, minor = first.compute_capability()
+            self._context: Any = _primary_context(cuda)
+            major, minor = cuda.Device(0).compute_capability()
         except cuda.Error as error:
             raise EngineError(f"the GPU does not answer ({error}); see that nvidia-smi lists it") from error
         self.attached: dict[object, Any] = {}
@@ -54,9 +55,29 @@ class Device:
         self.cuda.Context.synchronize()
 
     def close(self) -> None:
-        """Let go of what is attached and of the context."""
-        self.attached.clear()
-        self._context = None
+        """Let go of what is attached; the context is the process's."""
+        with self.active():  # pycuda frees memory of another thread's context only where that is current
+            self.attached.clear()
+
+
+def _primary_context(cuda: Any) -> Any:
+    """Return the first GPU's primary context, retained once by each process and let go of when that ends.
+
+    pycuda (2026.1) leaves a context that it lets go of current in the thread that does, and takes one that it merely
+    forgets for one that it made.
+    """
+    if cuda not in _PRIMARY:
+        _PRIMARY[cuda] = cuda.Device(0).retain_primary_context()
+    return _PRIMARY[cuda]
+
+
+_PRIMARY: weakref.WeakKeyDictionary[Any, Any] = weakref.WeakKeyDictionary()
+
+
+@atexit.register
+def _let_go() -> None:
+    for context in _PRIMARY.values():
+        context.detach()
 
 
 class Buffer:

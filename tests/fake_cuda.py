@@ -254,6 +254,9 @@ def pycuda_driver(memory: Memory) -> ModuleType:
         def push(self) -> None:
             depth.append(1)
 
+        def detach(self) -> None:
+            assert not depth, "still current"
+
         @staticmethod
         def pop() -> None:
             depth.pop()

@@ -14,6 +14,7 @@ from tests import test_kernels_masks as masks
 from tests import test_kernels_memory as memory
 from tests import test_kernels_resizing as resizing
 from tests.kernels_host import Numbers
+from tests.opencv_code import own_code
 
 from samotion.engines.device import Device
 from samotion.engines.errors import EngineError
@@ -24,6 +25,12 @@ from samotion.runtime.kernels.resizing import recipe
 
 RNG = np.random.default_rng(0)
 on_gpu = pytest.mark.gpu
+
+
+@pytest.fixture(scope="module", autouse=True)
+def opencv_s_own() -> Iterator[None]:
+    with own_code():  # the twins of depth and masks are OpenCV's, and exact where no library steps in
+        yield
 
 
 class Gpu:

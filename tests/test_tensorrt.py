@@ -245,6 +245,15 @@ def test_types_are_held_against_the_manifest(tmp_path: Path, memory: Memory) -> 
         made(tmp_path, half)
 
 
+def test_every_device_has_the_process_s_context(memory: Memory) -> None:  # noqa: ARG001
+    first = Device()
+    first.close()
+    second = Device()
+    assert second._context is first._context
+    with second.active(), first.active():
+        second.synchronise()
+
+
 def test_without_pycuda_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycuda", None)
     with pytest.raises(EngineError, match=r"pip install 'samotion\[gpu\]'"):

@@ -1,0 +1,71 @@
+"""The whole pipeline by real pycuda and NVIDIA's real bindings, on a driver that runs on the host: see .ci/pycuda.
+
+What tests/test_on_gpu.py shows on a stand-in for pycuda, this shows of pycuda itself: names and types of calls, the
+context that each needs, what may not be done while a stream is recorded. TensorRT is the stand-in here, too.
+"""
+
+import sys
+from collections.abc import Iterator
+
+import pytest
+from tests import host_driver
+from tests.fake_tensorrt import tensorrt
+from tests.gpu_stand_in import VERSION, stand_in_bundle
+from tests.opencv_code import own_code
+from tests.test_on_gpu import FRAMES, WAYS, Found, found_in, same
+
+from samotion.engines.bundle import Bundle
+from samotion.runtime.cli import DEMO
+from samotion.runtime.clip import read_clip
+from samotion.runtime.on_gpu import arrays_for
+from samotion.runtime.on_host import HOST
+from samotion.runtime.values import Clip
+
+pytestmark = pytest.mark.skipif(
+    host_driver.driver is None, reason="needs pycuda on a driver of the host's: run .ci/pycuda"
+)
+CALLS = (
+    *("cuMemAlloc_v2", "cuMemFree_v2", "cuMemHostAlloc", "cuMemcpyHtoDAsync_v2", "up, not pinned"),
+    *("cuLaunchKernel", "cuGraphLaunch", "cuStreamBeginCapture_v2"),
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def opencv_s_own() -> Iterator[None]:
+    with own_code():
+        yield
+
+
+@pytest.fixture(scope="module")
+def clip() -> Clip:
+    return read_clip(DEMO).part(slice(0, FRAMES))
+
+
+@pytest.fixture(scope="module")
+def wanted(clip: Clip) -> dict[str, Found]:
+    with Bundle.load(threads=1) as host:
+        return {way: found_in(clip, host, way, HOST) for way in WAYS}
+
+
+@pytest.mark.parametrize(("way", "most_objects"), [("as shipped", 16), ("as published", 1)])
+def test_pycuda_gives_the_cpu_s_answers(
+    way: str, most_objects: int, clip: Clip, wanted: dict[str, Found], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = host_driver.Memory()
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt(memory, VERSION))  # type: ignore[arg-type]
+    seen = []
+    before = {call: memory.count(call) for call in CALLS}
+    with stand_in_bundle(most_objects) as bundle:
+        for _ in range(3):
+            same(found_in(clip.part(slice(None)), bundle, way, arrays_for(bundle)), wanted[way])
+            seen.append({call: memory.count(call) for call in CALLS})
+    first, last = ({call: b[call] - a[call] for call in CALLS} for a, b in ((before, seen[0]), (seen[1], seen[2])))
+    assert first["cuMemAlloc_v2"]
+    assert first["cuStreamBeginCapture_v2"] > 5
+    assert last["cuGraphLaunch"] > first["cuGraphLaunch"] > 50
+    assert last["cuLaunchKernel"] == first["cuLaunchKernel"] > 50
+    assert last["cuMemcpyHtoDAsync_v2"]
+    for call in ("cuMemAlloc_v2", "cuMemHostAlloc", "cuStreamBeginCapture_v2", "up, not pinned"):
+        assert not last[call], call
+    left = {call: memory.count(call) - before[call] for call in CALLS}
+    assert left["cuMemAlloc_v2"] == left["cuMemFree_v2"], "all is given back"
