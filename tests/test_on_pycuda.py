@@ -6,19 +6,27 @@ context that each needs, what may not be done while a stream is recorded. Tensor
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests import host_driver
 from tests.fake_tensorrt import tensorrt
-from tests.gpu_stand_in import VERSION, stand_in_bundle
+from tests.gpu_stand_in import VERSION, load_stand_ins, stand_in_bundle
 from tests.opencv_code import own_code
+from tests.test_bench_gpu import TRIAL, measured
 from tests.test_on_gpu import FRAMES, WAYS, Found, found_in, same
 
+from samotion.benchmarks import bench, latency, stopwatch
+from samotion.benchmarks.clips import made_clip
+from samotion.benchmarks.engine_inputs import BATCHED
+from samotion.benchmarks.gpu_kernels import CASES
+from samotion.benchmarks.measurement import timings
 from samotion.engines.bundle import Bundle
 from samotion.runtime.cli import DEMO
 from samotion.runtime.clip import read_clip
 from samotion.runtime.on_gpu import arrays_for
 from samotion.runtime.on_host import HOST
+from samotion.runtime.pipeline import segment
 from samotion.runtime.values import Clip
 
 pytestmark = pytest.mark.skipif(
@@ -39,6 +47,14 @@ def opencv_s_own() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def clip() -> Clip:
     return read_clip(DEMO).part(slice(0, FRAMES))
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small clip in which nano finds an object."""
+    with Bundle.load() as bundle:
+        folder = tmp_path_factory.mktemp("clips")
+        return made_clip(folder, lambda clip: int(len(segment(clip, bundle).masks.values) > 0), 1, 12, 240, 428)
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +85,19 @@ def test_pycuda_gives_the_cpu_s_answers(
         assert not last[call], call
     left = {call: memory.count(call) - before[call] for call in CALLS}
     assert left["cuMemAlloc_v2"] == left["cuMemFree_v2"], "all is given back"
+
+
+def test_engines_and_kernels_are_timed_by_pycuda_s_events(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt(host_driver.Memory(), VERSION))  # type: ignore[arg-type]
+    monkeypatch.setattr(stopwatch, "AHEAD", 1024)
+    monkeypatch.setattr(latency, "SIZES", dict.fromkeys(latency.SIZES, (1,)))
+    monkeypatch.setattr(bench, "QUICK", TRIAL)
+    load_stand_ins(monkeypatch)
+    result = measured("tensorrt", made, tmp_path / "gpu.json")
+    engines, kernels = timings(result, "gpu engines"), timings(result, "gpu kernels")
+    assert {one.name for one in engines} == BATCHED.keys()
+    assert [(one.name, one.variant) for one in kernels] == list(CASES)
+    assert all(min(part) > 0 for one in (*engines, *kernels) for part in one.rounds)
+    assert result["environment"]["gpu"]["name"] == "host"

@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 from tests.fake_cuda import Memory
+from tests.fake_tensorrt import Runner, tensorrt
 from tests.gpu_stand_in import install
 from tests.tiny_bundle import doubling_graph
 
@@ -258,6 +259,28 @@ def test_without_pycuda_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setitem(sys.modules, "pycuda", None)
     with pytest.raises(EngineError, match=r"pip install 'samotion\[gpu\]'"):
         Device()
+
+
+def test_the_stand_in_has_no_call_that_rtx_lacks(memory: Memory) -> None:
+    rtx = pytest.importorskip("tensorrt_rtx")
+    fake = tensorrt(memory)
+    config = fake.Runtime(None).deserialize_cuda_engine(json.dumps(PLAN).encode()).create_runtime_config()
+    cache = config.create_runtime_cache()
+    for own, real in (
+        (Runner, rtx.IExecutionContext),
+        (type(config), rtx.IRuntimeConfig),
+        (type(cache), rtx.IRuntimeCache),
+    ):
+        for name in vars(own):
+            assert name.startswith("_") or hasattr(real, name), f"{real.__name__}.{name}"
+    for enumeration, member in (
+        ("DynamicShapesKernelSpecializationStrategy", "EAGER"),
+        ("CudaGraphStrategy", "WHOLE_GRAPH_CAPTURE"),
+        ("ExecutionContextAllocationStrategy", "USER_MANAGED"),
+    ):
+        assert hasattr(getattr(fake, enumeration), member)
+        assert hasattr(getattr(rtx, enumeration), member)
+    assert {"cuda_graph_strategy", "dynamic_shapes_kernel_specialization_strategy"} <= set(dir(rtx.IRuntimeConfig))
 
 
 @pytest.mark.gpu
