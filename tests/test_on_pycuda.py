@@ -4,6 +4,7 @@ What tests/test_on_gpu.py shows on a stand-in for pycuda, this shows of pycuda i
 context that each needs, what may not be done while a stream is recorded. TensorRT is the stand-in here, too.
 """
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from samotion.benchmarks.engine_inputs import BATCHED
 from samotion.benchmarks.gpu_kernels import CASES
 from samotion.benchmarks.measurement import timings
 from samotion.engines.bundle import Bundle
+from samotion.runtime import cli
 from samotion.runtime.cli import DEMO
 from samotion.runtime.clip import read_clip
 from samotion.runtime.on_gpu import arrays_for
@@ -101,3 +103,17 @@ def test_engines_and_kernels_are_timed_by_pycuda_s_events(
     assert [(one.name, one.variant) for one in kernels] == list(CASES)
     assert all(min(part) > 0 for one in (*engines, *kernels) for part in one.rounds)
     assert result["environment"]["gpu"]["name"] == "host"
+
+
+def test_the_command_gives_the_cpu_s_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two clips in windows, objects carried from one to the next, written while the next is worked on."""
+    clips = [shutil.copy(DEMO, tmp_path / f"{name}.mp4") for name in ("one", "two")]
+    command = [*map(str, clips), "--window", "24", "--overlap", "6", "--quiet", "--threads", "1", "-o"]
+    assert cli.main([*command, str(tmp_path / "cpu")]) == 0
+    monkeypatch.setitem(sys.modules, "tensorrt", tensorrt(host_driver.Memory(), VERSION))  # type: ignore[arg-type]
+    load_stand_ins(monkeypatch)
+    assert cli.main([*command, str(tmp_path / "gpu"), "--provider", "tensorrt"]) == 0
+    wanted = sorted((tmp_path / "cpu").glob("*/masks/*.png"))
+    assert len(wanted) == 96
+    for mask in wanted:
+        assert mask.read_bytes() == (tmp_path / "gpu" / mask.relative_to(tmp_path / "cpu")).read_bytes(), mask
