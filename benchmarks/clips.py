@@ -10,12 +10,15 @@ import numpy as np
 from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError, OutputError
 from samotion.runtime.clip import read_clip
+from samotion.runtime.overlay import ENCODING
 from samotion.runtime.values import Bytes, Clip, Int
 
 HEIGHT, WIDTH, FRAMES, FPS = 480, 854, 60, 24
 OBJECTS = 3
 SEEDS = 60
-WELL_SEEN = 0.002  # of the frame: what each object covers in half of the frames at least
+# Speed is measured with all objects that are found: in most made clips nano would leave out all but one.
+NONE_LEFT_OUT = {"least_support": None}
+MOVERS = 2  # in a made clip for each object that shall be found: nano finds one of a few, or takes two for one
 
 
 def moving_scene(
@@ -36,16 +39,13 @@ def made_clip(
     height: int = HEIGHT,
     width: int = WIDTH,
 ) -> Path:
-    """Write the clip of three movers of the first seed in which all are well seen and ``objects`` are found.
+    """Write the clip of MOVERS for each object of the first seed in which ``objects`` are found.
 
     count: how many a bundle finds; networks differ in that, and speed is to be measured with a known number.
     Raises InputError where no seed will do.
     """
     for seed in range(SEEDS):
-        made = moving_scene(OBJECTS, frames, height, width, seed)
-        covered = np.stack([(made.instance == k + 1).mean(axis=(1, 2)) for k in range(OBJECTS)])
-        if (np.median(covered, axis=1) < WELL_SEEN).any():
-            continue
+        made = moving_scene(MOVERS * objects, frames, height, width, seed)
         path = write_clip(made.frames, folder / f"made-{seed}.mp4")
         if count(read_clip(path)) == objects:
             return path
@@ -63,7 +63,7 @@ def write_clip(frames: Bytes, path: Path, length: int | None = None) -> Path:
         with av.open(str(path), "w") as container:
             stream = container.add_stream("libx264", rate=Fraction(FPS))
             stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-            stream.options = {"crf": "18", "preset": "veryfast", "threads": "1"}
+            stream.options = ENCODING | {"crf": "18", "threads": "1"}
             for index in order:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frames[index], "rgb24")))
             container.mux(stream.encode())

@@ -12,7 +12,7 @@ import numpy as np
 
 from samotion.benchmarks import published
 from samotion.benchmarks.agreement import mean_iou
-from samotion.benchmarks.clips import made_clip
+from samotion.benchmarks.clips import NONE_LEFT_OUT, made_clip
 from samotion.benchmarks.noise import paired_ratio
 from samotion.benchmarks.published_tracks import query_grid
 from samotion.benchmarks.record import check_writable, header, write
@@ -33,7 +33,7 @@ a run over 60 frames takes many minutes on two cores. samotion/benchmarks/publis
 it differs from the authors' program. Exit status: 0 done, 2 an input that cannot be used."""
 CLIPS = "videos or folders of images (default: one made of 60 frames, 854×480, in which 3 objects are found)"
 Found = Result | published.Published
-WHOLE: dict[str, Any] = {"window": None}  # the published system knows no windows
+WHOLE: dict[str, Any] = {"window": None, **NONE_LEFT_OUT}  # the published system knows no windows
 # A clip and a grid that take seconds, to see that everything works: 12 frames, two of them query frames.
 QUICK = {"step": 6, "grid_pixels": 600}
 QUICK_CLIP = {"objects": 2, "frames": 12, "height": 240, "width": 428}

@@ -10,7 +10,7 @@ from typing import Any
 
 from samotion.benchmarks import end_to_end, fresh, latency, many_objects
 from samotion.benchmarks.against_torch import against_torch, check_torch
-from samotion.benchmarks.clips import FRAMES, HEIGHT, OBJECTS, WIDTH, made_clip, moving_scene
+from samotion.benchmarks.clips import FRAMES, HEIGHT, NONE_LEFT_OUT, OBJECTS, WIDTH, made_clip, moving_scene
 from samotion.benchmarks.engine_inputs import record
 from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.on_gpu import check_gpu, on_gpu
@@ -86,7 +86,7 @@ def measure(what: Sequence[str], target: Target, plan: Plan) -> dict[str, Any]:
         tempfile.TemporaryDirectory() as folder,
         Bundle.load(target.engines, provider=target.provider, threads=target.threads) as bundle,
     ):
-        settings = Settings().override(bundle.settings)
+        settings = Settings().override(bundle.settings).override(NONE_LEFT_OUT)
         session = _Session(target, plan, bundle, settings, Path(folder))
         made = header(PROGRAM, bundle, settings, target.threads)
         found: list[Timing] = []

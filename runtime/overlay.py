@@ -17,7 +17,8 @@ from samotion.runtime.values import Bool, Bytes, Clip, Labels
 OPACITY = 0.45
 TICKS = 90_000  # a second, about: what MPEG streams use
 MOST_TICKS = 1_000_000  # a second; beyond, a rate's fraction is noise
-ENCODING = {"crf": "20", "preset": "veryfast"}
+# With frames to look ahead at, x264 (in PyAV 18) reads memory that nobody has written: other bytes each time.
+ENCODING = {"crf": "20", "preset": "veryfast", "x264-params": "rc-lookahead=0:sync-lookahead=0"}
 PALETTE = davis_palette()
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from samotion.benchmarks import against_torch, bench, fresh, latency, suite
-from samotion.benchmarks.clips import bounced, made_clip, moving_scene, write_clip
+from samotion.benchmarks.clips import NONE_LEFT_OUT, bounced, made_clip, moving_scene, write_clip
 from samotion.benchmarks.engine_inputs import BATCHED, batch, batch_size, record
 from samotion.benchmarks.many_objects import POINTS, known_objects, objects
 from samotion.benchmarks.measurement import timings
@@ -53,6 +53,14 @@ def test_a_clip_is_made_in_which_so_much_is_found(tmp_path: Path) -> None:
     assert read_clip(path).frames.tobytes() == seen[2].frames.tobytes()
     with pytest.raises(InputError, match="in none of 60"):
         made_clip(tmp_path, lambda _: 1, 2, 2, 64, 96)
+
+
+@pytest.mark.slow
+def test_the_shipped_bundle_finds_three_objects_in_a_made_clip(tmp_path: Path) -> None:
+    """What samotion-bench measures on: other networks may find too few, or all in one."""
+    with Bundle.load() as bundle:
+        settings = Settings().override(bundle.settings).override(NONE_LEFT_OUT)
+        made_clip(tmp_path, lambda clip: len(segment(clip, bundle, settings).masks.values))
 
 
 @given(st.integers(1, 40), st.integers(1, 200))

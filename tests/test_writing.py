@@ -234,3 +234,38 @@ def test_unwritable_places(tmp_path: Path, place: str) -> None:
     with pytest.raises(OutputError, match="cannot be written"):
         write_result(make_result(two_squares()), tmp_path / place, {})
     assert os.listdir(tmp_path) == ["file"]
+
+
+SAME = """
+import hashlib
+import sys
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from tests.test_writing import make_result
+from samotion.runtime.overlay import Overlay
+shape = (12, 480, 854)
+made = make_result(np.zeros((1, *shape), np.bool_)).clip
+noise = np.random.default_rng(0).integers(0, 256, (12, 60, 107, 3), np.uint8)
+frames = noise.repeat(8, axis=1).repeat(8, axis=2)[:, :480, :854]
+clip = replace(made, frames=np.stack([np.roll(frames[0], 3 * t, axis=1) for t in range(12)]))
+path = Path(sys.argv[1])
+with Overlay(path, clip) as overlay:
+    overlay.add(clip, lambda _: np.zeros((480, 854), np.uint8))
+print(hashlib.sha256(path.read_bytes()).hexdigest())
+"""
+
+
+def test_the_same_frames_are_the_same_bytes(tmp_path: Path) -> None:
+    """Whatever was in the memory before: glibc fills what it gives out with a byte of ours."""
+    said = {
+        subprocess.run(
+            [sys.executable, "-c", SAME, tmp_path / f"{fill}.mp4"],
+            env=os.environ | {"MALLOC_PERTURB_": str(fill), "PYTHONPATH": str(Path(__file__).parents[1])},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for fill in (1, 85, 170)
+    }
+    assert len(said) == 1
