@@ -63,7 +63,7 @@ def write_clip(frames: Bytes, path: Path, length: int | None = None) -> Path:
         with av.open(str(path), "w") as container:
             stream = container.add_stream("libx264", rate=Fraction(FPS))
             stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], "yuv420p"
-            stream.options = ENCODING | {"crf": "18", "threads": "1"}
+            stream.options = {**ENCODING, "crf": "18", "threads": "1"}
             for index in order:
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(frames[index], "rgb24")))
             container.mux(stream.encode())
