@@ -7,8 +7,9 @@ from typing import Any
 
 import onnxruntime
 import pytest
-from tests.fake_cuda import Memory, pycuda_driver
+from tests.fake_cuda import Memory
 from tests.fake_driver import cuda_driver
+from tests.fake_pycuda import pycuda_driver
 from tests.fake_tensorrt import tensorrt
 
 from samotion.engines import bundle as bundles

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.fake_cuda import Memory
 from tests.fake_driver import cuda_driver
 from tests.gpu_stand_in import install
-from tests.test_tensorrt import made, rows, shift
+from tests.toy_engine import made, rows, shift
 
 from samotion.engines import cuda_graphs
 from samotion.engines.device import Device, DeviceArray

@@ -1,32 +1,20 @@
 """The TensorRT engine on a stand-in for GPU and TensorRT, and on the real ones where they are."""
 
-import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import onnxruntime
 import pytest
 from tests.fake_cuda import Memory
-from tests.fake_tensorrt import Runner, tensorrt
 from tests.gpu_stand_in import install
-from tests.tiny_bundle import doubling_graph
+from tests.toy_engine import PLAN, made, rows, shift
 
 from samotion.engines.backends import BACKENDS
-from samotion.engines.binding import run_bound
-from samotion.engines.device import Device, DeviceArray, Line
-from samotion.engines.engine import TensorSpec
+from samotion.engines.device import Device, DeviceArray
 from samotion.engines.errors import EngineError
 from samotion.engines.machine import this_machine
-from samotion.engines.manifest import PlanEntry
-from samotion.engines.onnx_runtime import OnnxEngine
 from samotion.engines.tensorrt import TensorRtEngine
-
-INPUTS = (TensorSpec("x", "float32", ("N", 3)), TensorSpec("shift", "float32", ()))
-OUTPUTS = (TensorSpec("y", "float32", ("N", 3)), TensorSpec("total", "float32", ("N",)))
-PLAN = {"inputs": {"x": "float32", "shift": "float32"}, "outputs": {"y": "float32", "total": "float32"}}
 
 
 @pytest.fixture
@@ -34,31 +22,10 @@ def memory(monkeypatch: pytest.MonkeyPatch) -> Memory:
     return install(monkeypatch)
 
 
-def made(
-    folder: Path, plan: object = PLAN, device: Device | None = None, backend: str = "tensorrt"
-) -> TensorRtEngine:
-    """Return an engine of a plan file that the stand-in reads; x takes 1 to 8 rows."""
-    path = folder / "double.tensorrt.plan"
-    path.write_text(plan if isinstance(plan, str) else json.dumps(plan), encoding="utf-8")
-    profile = {"x": ((1, 3), (2, 3), (8, 3)), "shift": ((), (), ())}
-    entry = PlanEntry(
-        path.name, "", "", backend, "10.13.2.6", ("8.9",), "linux-x86_64", False, False, profile, "float32", 1.0, 1
-    )
-    return TensorRtEngine(path, entry, INPUTS, OUTPUTS, device or Device())
-
-
 @pytest.fixture
 def engine(tmp_path: Path, memory: Memory) -> Iterator[TensorRtEngine]:  # noqa: ARG001
     with made(tmp_path) as found:
         yield found
-
-
-def rows(count: int, first: float = 0.0) -> np.ndarray:
-    return np.arange(3 * count, dtype=np.float32).reshape(count, 3) + np.float32(first)
-
-
-def shift(by: float = 1.0) -> np.ndarray:
-    return np.asarray(by, np.float32)
 
 
 def test_answers_are_the_callers_own(engine: TensorRtEngine) -> None:
@@ -75,47 +42,6 @@ def test_nothing_is_allocated_once_the_largest_shape_was_seen(engine: TensorRtEn
     for count in (1, 8, 5, 8):
         np.testing.assert_array_equal(engine(x=rows(count), shift=shift())["y"], 2 * rows(count) + 1)
     assert (memory.count("alloc"), memory.count("pinned")) == before
-
-
-@pytest.fixture
-def rtx(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """TensorRT-RTX's stand-in; where its compiled kernels are kept."""
-    monkeypatch.setitem(sys.modules, "tensorrt_rtx", sys.modules["tensorrt"])
-    monkeypatch.setenv("SAMOTION_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache/tensorrt-rtx"
-
-
-def rtx_ran_with(memory: Memory, folder: Path) -> bytes:
-    """Return the kernels that an engine on RTX had from the start, once it has run and was closed."""
-    memory.log.clear()
-    with made(folder, backend="tensorrt-rtx") as engine:
-        np.testing.assert_array_equal(engine(x=rows(2), shift=shift())["y"], 2 * rows(2) + 1)
-    (found,) = (entry[1] for entry in memory.log if entry[0] == "kernels")
-    return bytes(found)
-
-
-def test_rtx_runs_as_a_cuda_graph_of_kernels_that_do_not_change(tmp_path: Path, memory: Memory, rtx: Path) -> None:
-    rtx_ran_with(memory, tmp_path)
-    assert ("cuda_graph_strategy", "as a graph") in memory.log
-    assert ("dynamic_shapes_kernel_specialization_strategy", "before they run") in memory.log
-    assert rtx.is_dir()
-
-
-def test_rtx_s_kernels_are_compiled_once(tmp_path: Path, memory: Memory, rtx: Path) -> None:
-    assert rtx_ran_with(memory, tmp_path) == b"made here:"
-    assert rtx_ran_with(memory, tmp_path) == b"made here:+"
-    (file,) = rtx.iterdir()
-    assert file.name.startswith("double-sm89-10.13.2.6-")
-    file.write_bytes(b"of another GPU")
-    assert rtx_ran_with(memory, tmp_path) == b"made here:"
-    assert file.read_bytes() == b"made here:+"
-
-
-def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, memory: Memory, rtx: Path) -> None:
-    rtx.parent.mkdir()
-    rtx.write_bytes(b"a file where the folder should be")
-    assert rtx_ran_with(memory, tmp_path) == b"made here:"
-    assert rtx_ran_with(memory, tmp_path) == b"made here:"
 
 
 def test_equal_shapes_are_told_once(engine: TensorRtEngine, memory: Memory) -> None:
@@ -261,28 +187,6 @@ def test_without_pycuda_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
         Device()
 
 
-def test_the_stand_in_has_no_call_that_rtx_lacks(memory: Memory) -> None:
-    rtx = pytest.importorskip("tensorrt_rtx")
-    fake = tensorrt(memory)
-    config = fake.Runtime(None).deserialize_cuda_engine(json.dumps(PLAN).encode()).create_runtime_config()
-    cache = config.create_runtime_cache()
-    for own, real in (
-        (Runner, rtx.IExecutionContext),
-        (type(config), rtx.IRuntimeConfig),
-        (type(cache), rtx.IRuntimeCache),
-    ):
-        for name in vars(own):
-            assert name.startswith("_") or hasattr(real, name), f"{real.__name__}.{name}"
-    for enumeration, member in (
-        ("DynamicShapesKernelSpecializationStrategy", "EAGER"),
-        ("CudaGraphStrategy", "WHOLE_GRAPH_CAPTURE"),
-        ("ExecutionContextAllocationStrategy", "USER_MANAGED"),
-    ):
-        assert hasattr(getattr(fake, enumeration), member)
-        assert hasattr(getattr(rtx, enumeration), member)
-    assert {"cuda_graph_strategy", "dynamic_shapes_kernel_specialization_strategy"} <= set(dir(rtx.IRuntimeConfig))
-
-
 @pytest.mark.gpu
 @pytest.mark.skipif(this_machine().gpu is None, reason="needs an NVIDIA GPU")
 @pytest.mark.parametrize("backend", BACKENDS)
@@ -302,52 +206,3 @@ def test_on_a_real_gpu_plans_answer_as_onnx_runtime(tmp_path: Path, backend: str
         kept = gpu.engine("depth").on_device(image=image)["disparity"]  # type: ignore[attr-defined]
         assert isinstance(kept, DeviceArray)
         np.testing.assert_array_equal(kept.numpy(), found)
-
-
-class Pointed:
-    """An array by its address, as arrays on a GPU come; here the address is the host's."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self._array = array
-
-    @property
-    def __cuda_array_interface__(self) -> dict[str, Any]:
-        return self._array.__array_interface__
-
-
-def test_onnx_runtime_reads_and_leaves_arrays_where_they_are(tmp_path: Path, memory: Memory) -> None:
-    """IO binding, run for real: ONNX Runtime's own device stands in for the GPU."""
-    memory.strangers = True  # what ONNX Runtime allocates
-    device = Device()
-    with device.active():
-        place = "cpu", device, Line(device)
-    entry = doubling_graph(tmp_path / "double.onnx")
-    session = onnxruntime.InferenceSession(tmp_path / "double.onnx", providers=["CPUExecutionProvider"])
-    x = np.arange(6, dtype=np.float32).reshape(3, 2)
-    first = run_bound(session, {"x": Pointed(x)}, entry.outputs, *place)["y"]
-    assert first.shape == (3, 2)
-    second = run_bound(session, {"x": first}, entry.outputs, *place)["y"]
-    host = run_bound(session, {"x": x}, entry.outputs, *place)["y"]
-    np.testing.assert_array_equal(second.numpy(), 4 * x)
-    np.testing.assert_array_equal(host.numpy(), first.numpy())
-
-
-def test_the_cpu_takes_nothing_from_a_gpu(tmp_path: Path) -> None:
-    entry = doubling_graph(tmp_path / "double.onnx")
-    with OnnxEngine(tmp_path / entry.file, entry.inputs, entry.outputs) as engine:
-        x = np.zeros((3, 2), np.float32)
-        with pytest.raises(EngineError, match="runs on the CPU, and its input x is on a GPU"):
-            engine(x=Pointed(x))
-        with pytest.raises(EngineError, match="runs on the CPU: nothing stays on a GPU"):
-            engine.on_device(x=x)
-
-
-@pytest.mark.gpu
-@pytest.mark.skipif(
-    "CUDAExecutionProvider" not in onnxruntime.get_available_providers(), reason="needs ORT with CUDA"
-)
-def test_on_a_real_gpu_onnx_runtimes_answers_stay_there(tmp_path: Path) -> None:
-    entry = doubling_graph(tmp_path / "double.onnx")
-    x = np.arange(6, dtype=np.float32).reshape(3, 2)
-    with OnnxEngine(tmp_path / entry.file, entry.inputs, entry.outputs, "cuda") as engine:
-        np.testing.assert_array_equal(engine(x=engine.on_device(x=x)["y"])["y"], 4 * x)
