@@ -14,7 +14,7 @@ from samotion.calibration.tracking import propagate
 from samotion.engines.device import DeviceArray
 from samotion.engines.engine import Array, Engine
 from samotion.engines.errors import InputError
-from samotion.engines.onnx_runtime import CPU, Execution
+from samotion.engines.ort.session import CPU, Execution
 from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings

@@ -7,14 +7,14 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from samotion.engines.backends import BACKENDS
 from samotion.engines.device import Device
 from samotion.engines.engine import Engine
-from samotion.engines.lanes import Lanes, lanes_for, usable_cores
 from samotion.engines.manifest import EMBEDDED, Manifest, read, verify
-from samotion.engines.onnx_runtime import OnnxEngine, require
+from samotion.engines.ort.session import OnnxEngine, require
 from samotion.engines.preflight import require as require_plans
-from samotion.engines.tensorrt import TensorRtEngine
+from samotion.engines.trt.flavours import BACKENDS
+from samotion.engines.trt.plan import TensorRtEngine
+from samotion.engines.worker_pool import Lanes, lanes_for, usable_cores
 
 __all__ = ["EMBEDDED", "Bundle"]
 

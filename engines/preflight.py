@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samotion.engines.backends import BACKENDS, TensorRT
 from samotion.engines.errors import BundleError, EngineError, SamotionError
 from samotion.engines.machine import Machine, this_machine
 from samotion.engines.manifest import EMBEDDED, Manifest, PlanEntry, hash_of, verify
+from samotion.engines.trt.flavours import BACKENDS, TensorRT
 
 DRIVER = "install NVIDIA's driver, https://www.nvidia.com/drivers"
 ONNX = "onnxruntime"

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from samotion.engines.backends import BACKENDS, Target
 from samotion.engines.errors import SamotionError
 from samotion.engines.manifest import EMBEDDED, Manifest
 from samotion.engines.preflight import ONNX
-from samotion.export.plans import add_plans, possible, tell_whether_it_fits
+from samotion.engines.trt.flavours import BACKENDS, Target
+from samotion.export.plans.add import add_plans, possible, tell_whether_it_fits
 
 FP32, FP16, INT8 = "fp32", "fp16", "int8"
 EPILOG = """examples:
@@ -75,7 +75,7 @@ def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
     if options.backend in BACKENDS:
         possible(options.backend, target)  # told now, not after the minutes of an export
     if options.provider != "cpu":
-        from samotion.engines.onnx_runtime import require
+        from samotion.engines.ort.session import require
 
         require(options.provider)
     if source is None and _shipped_will_do(options):
@@ -95,7 +95,7 @@ def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
 def _converted(options: argparse.Namespace, source: Path, out: Path, tell: Callable[[str], None]) -> Manifest:
     """Write the bundle in ``source`` to ``out`` in the precision asked for."""
     if options.precision == FP16:
-        from samotion.engines.onnx_runtime import Execution
+        from samotion.engines.ort.session import Execution
         from samotion.export.precision import convert
 
         return convert(source, out, options.calibrate, tell, Execution(options.provider))[0]

@@ -15,7 +15,7 @@ from torch import Tensor
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import GraphEntry
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.ort.session import OnnxEngine
 from samotion.export.graph import GraphSpec
 from samotion.export.onnx_file import LARGEST_INSIDE, OPSET, entry_of
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from samotion.engines.errors import CheckpointError, InputError
 from samotion.engines.manifest import GraphEntry
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.ort.session import OnnxEngine
 from samotion.export.graph import GraphSpec
 from samotion.export.onnx_graph import export, relative_error
 from samotion.export.parity_cases import KINDS, kind

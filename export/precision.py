@@ -13,7 +13,7 @@ from typing import Any
 
 from samotion.engines.errors import BundleError, OutputError, SamotionError
 from samotion.engines.manifest import EMBEDDED, GraphEntry, Manifest, read, save, verify
-from samotion.engines.onnx_runtime import CPU, PROVIDERS, Execution, require
+from samotion.engines.ort.session import CPU, PROVIDERS, Execution, require
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import load
 from samotion.export.half_view import save as save_model

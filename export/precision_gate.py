@@ -10,7 +10,7 @@ from onnx import ModelProto, TensorProto, helper
 from samotion.calibration.activations import Inputs
 from samotion.calibration.ranges import Deviation, Range
 from samotion.engines.engine import Array, TensorSpec
-from samotion.engines.onnx_runtime import CPU, Execution, OnnxEngine
+from samotion.engines.ort.session import CPU, Execution, OnnxEngine
 from samotion.export.half import HALF, LARGEST
 from samotion.export.half_view import View, save
 from samotion.export.onnx_file import LARGEST_INSIDE

@@ -8,7 +8,7 @@ from samotion.calibration.activations import Inputs, collect, folder_clips, made
 from samotion.calibration.tracking import clicks
 from samotion.engines.errors import InputError
 from samotion.engines.manifest import Manifest
-from samotion.engines.onnx_runtime import CPU, Execution
+from samotion.engines.ort.session import CPU, Execution
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, Prompt
 

@@ -12,7 +12,7 @@ from samotion.calibration.activations import Inputs
 from samotion.calibration.ranges import Deviation
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import GraphEntry
-from samotion.engines.onnx_runtime import CPU, Execution
+from samotion.engines.ort.session import CPU, Execution
 from samotion.export.half import HALF, to_half
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import FLOATS, View

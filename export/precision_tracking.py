@@ -8,7 +8,7 @@ import numpy as np
 from samotion.calibration.activations import made_scene
 from samotion.calibration.tracking import agreement, clicks, propagate
 from samotion.engines.bundle import Bundle
-from samotion.engines.onnx_runtime import CPU, Execution
+from samotion.engines.ort.session import CPU, Execution
 
 FRAMES = 100  # propagated, after the clicked one
 SCENE = 9  # used for nothing else

@@ -10,7 +10,7 @@ from onnx import ModelProto
 from samotion.calibration.end_to_end import Agreement, Bounds, Sample, agree, folder_samples, made_samples
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import GraphEntry, Manifest
-from samotion.engines.onnx_runtime import CPU, Execution
+from samotion.engines.ort.session import CPU, Execution
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import save
 from samotion.export.onnx_file import LARGEST_INSIDE, entry_of

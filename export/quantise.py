@@ -30,7 +30,7 @@ from samotion.calibration.end_to_end import means
 from samotion.calibration.ranges import Deviation
 from samotion.engines.errors import BundleError
 from samotion.engines.manifest import GraphEntry, Manifest, read, save, verify
-from samotion.engines.onnx_runtime import CPU, Execution
+from samotion.engines.ort.session import CPU, Execution
 from samotion.export.half_view import load, name_nodes
 from samotion.export.half_view import save as save_model
 from samotion.export.onnx_file import LARGEST_INSIDE, entry_of

@@ -10,7 +10,7 @@ from samotion.calibration.activations import Inputs
 from samotion.calibration.end_to_end import Agreement, means
 from samotion.calibration.turns import by_turns
 from samotion.engines.engine import TensorSpec
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.ort.session import OnnxEngine
 from samotion.export.half_view import save
 from samotion.export.onnx_file import LARGEST_INSIDE
 from samotion.export.precision_whole import Whole

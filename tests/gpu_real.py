@@ -5,8 +5,8 @@ from pathlib import Path
 import onnxruntime
 import pytest
 
-from samotion.engines.backends import BACKENDS, Target
 from samotion.engines.bundle import EMBEDDED
+from samotion.engines.trt.flavours import BACKENDS, Target
 
 
 def shipped_for(provider: str, folder: Path) -> Path:
@@ -14,7 +14,7 @@ def shipped_for(provider: str, folder: Path) -> Path:
     pytest.importorskip("pycuda")
     if provider in BACKENDS:
         pytest.importorskip(BACKENDS[provider].module)
-        from samotion.export.plans import add_plans
+        from samotion.export.plans.add import add_plans
 
         add_plans(EMBEDDED, folder / "bundle", provider, Target(), lambda _: None)
         return folder / "bundle"

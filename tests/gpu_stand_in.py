@@ -13,10 +13,10 @@ from tests.fake_pycuda import pycuda_driver
 from tests.fake_tensorrt import tensorrt
 
 from samotion.engines import bundle as bundles
-from samotion.engines import onnx_runtime
 from samotion.engines.bundle import EMBEDDED, Bundle
 from samotion.engines.manifest import Manifest, PlanEntry, read
-from samotion.engines.profiles import profile
+from samotion.engines.ort import session
+from samotion.export.plans.profiles import profile
 
 VERSION = "10.13.2.6"
 
@@ -82,5 +82,5 @@ def stand_in_onnx_runtime(patch: pytest.MonkeyPatch, memory: Memory) -> None:
             super().run_with_iobinding(binding)
 
     patch.setattr(onnxruntime, "InferenceSession", Session)
-    patch.setattr(onnx_runtime, "PROVIDERS", {"cuda": "CPUExecutionProvider"})
-    patch.setattr(onnx_runtime, "PLACE", "cpu")
+    patch.setattr(session, "PROVIDERS", {"cuda": "CPUExecutionProvider"})
+    patch.setattr(session, "PLACE", "cpu")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from tests.tiny_bundle import tiny_bundle
 
-from samotion.engines.backends import RTX, Target
 from samotion.engines.errors import EngineError, OutputError
 from samotion.engines.machine import Gpu, Machine
 from samotion.engines.manifest import GRAPHS
-from samotion.engines.plan_log import first_reason, monitor
-from samotion.engines.plans import build
+from samotion.engines.trt.flavours import RTX, Target
+from samotion.engines.trt.log import first_reason, monitor
+from samotion.export.plans.build import build
 
 MACHINE = Machine("linux-x86_64")
 
@@ -36,7 +36,7 @@ def test_the_bar_counts_the_steps_of_all_phases(monkeypatch: pytest.MonkeyPatch)
         def update(self) -> None:
             self.done += 1
 
-    monkeypatch.setattr("samotion.engines.plan_log.tqdm", Counted)
+    monkeypatch.setattr("samotion.engines.trt.log.tqdm", Counted)
     bar = monitor(SimpleNamespace(IProgressMonitor=type("Base", (), {})), "depth")  # type: ignore[arg-type]
     bar.phase_start("building", None, 2)
     bar.phase_start("inside", "building", 3)

@@ -24,10 +24,10 @@ from samotion.benchmarks.gpu_kernels import CASES, Case
 from samotion.benchmarks.measurement import Timing, timings
 from samotion.benchmarks.record import read, write
 from samotion.benchmarks.timing import Effort
-from samotion.engines.backends import BACKENDS
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import EngineError
 from samotion.engines.machine import Gpu, Machine, this_machine
+from samotion.engines.trt.flavours import BACKENDS
 from samotion.runtime.kernels.compile import SOURCES
 from samotion.runtime.kernels.launching import FOLDER
 from samotion.runtime.pipeline import segment

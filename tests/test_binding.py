@@ -10,10 +10,10 @@ from tests.fake_cuda import Memory
 from tests.gpu_stand_in import install
 from tests.tiny_bundle import doubling_graph
 
-from samotion.engines.binding import run_bound
 from samotion.engines.device import Device, Line
 from samotion.engines.errors import EngineError
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.ort.io_binding import run_bound
+from samotion.engines.ort.session import OnnxEngine
 
 
 @pytest.fixture

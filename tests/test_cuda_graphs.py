@@ -13,10 +13,10 @@ from tests.fake_driver import cuda_driver
 from tests.gpu_stand_in import install
 from tests.toy_engine import made, rows, shift
 
-from samotion.engines import cuda_graphs
 from samotion.engines.device import Device, DeviceArray
 from samotion.engines.errors import EngineError
-from samotion.engines.tensorrt import TensorRtEngine
+from samotion.engines.trt import cuda_graphs
+from samotion.engines.trt.plan import TensorRtEngine
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from samotion.engines.engine import TensorSpec
 from samotion.engines.manifest import EMBEDDED, GRAPHS
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.ort.session import OnnxEngine
 from samotion.export.half import to_half
 from samotion.export.half_rounded import rounded
 from samotion.export.half_view import View, load, save

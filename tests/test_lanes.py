@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from samotion.engines.lanes import AHEAD, Lanes, lanes_for
+from samotion.engines.worker_pool import AHEAD, Lanes, lanes_for
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.ort.session import OnnxEngine
 from samotion.export.motion import (
     NANO,
     OFFICIAL,

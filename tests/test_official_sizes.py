@@ -15,15 +15,15 @@ import pytest
 from PIL import Image
 from tests.video_files import picture, write_image
 
-from samotion.engines.backends import Target
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import read, save
+from samotion.engines.trt.flavours import Target
 from samotion.export.cli import main as export
 from samotion.export.half import to_half
 from samotion.export.half_view import View, load
 from samotion.export.half_view import save as save_model
 from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
-from samotion.export.plans import add_plans
+from samotion.export.plans.add import add_plans
 from samotion.export.precision_roles import roles
 from samotion.runtime.cli import main as run
 

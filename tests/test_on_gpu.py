@@ -17,10 +17,10 @@ from tests.gpu_real import shipped_for
 from tests.gpu_stand_in import install, stand_in_bundle, stand_in_onnx_runtime
 from tests.opencv_code import own_code
 
-from samotion.engines.backends import BACKENDS
 from samotion.engines.bundle import EMBEDDED, Bundle
 from samotion.engines.machine import this_machine
 from samotion.engines.manifest import read
+from samotion.engines.trt.flavours import BACKENDS
 from samotion.runtime.arrays import Arrays
 from samotion.runtime.cli import DEMO
 from samotion.runtime.clip import read_clip

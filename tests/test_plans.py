@@ -11,7 +11,6 @@ import pytest
 from onnx import TensorProto, helper
 from tests.tiny_bundle import tiny_bundle
 
-from samotion.engines.backends import Target
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import BundleError, EngineError, OutputError
 from samotion.engines.machine import Machine
@@ -23,9 +22,10 @@ from samotion.engines.manifest import (
     read,
     save,
 )
-from samotion.engines.plans import build
-from samotion.engines.profiles import profile
+from samotion.engines.trt.flavours import Target
 from samotion.export.cli import main
+from samotion.export.plans.build import build
+from samotion.export.plans.profiles import profile
 
 rtx = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
 MACHINE = Machine("linux-x86_64")
@@ -159,7 +159,7 @@ def test_an_interrupt_ends_the_build_and_leaves_nothing(folder: Path, monkeypatc
 
         return SimpleNamespace(update=update, close=nothing, total=0)
 
-    monkeypatch.setattr("samotion.engines.plan_log.tqdm", interrupted)
+    monkeypatch.setattr("samotion.engines.trt.log.tqdm", interrupted)
     assert main(["--from", str(folder), "--backend", "tensorrt-rtx"]) == 130
     assert files(folder) == before
 

@@ -15,7 +15,7 @@ from samotion.calibration.tracking import agreement, clicks, propagate
 from samotion.engines.engine import Array, TensorSpec
 from samotion.engines.errors import EngineError, InputError
 from samotion.engines.manifest import EMBEDDED, read
-from samotion.engines.onnx_runtime import Execution
+from samotion.engines.ort.session import Execution
 from samotion.export.half import to_half
 from samotion.export.half_view import View, load
 from samotion.export.precision_gate import holds

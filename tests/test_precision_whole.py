@@ -12,7 +12,7 @@ from samotion.calibration.activations import Inputs, RecordingBundle, collect, m
 from samotion.calibration.end_to_end import Agreement, Bounds, Sample, folder_samples, ious, made_samples, means
 from samotion.engines.errors import InputError
 from samotion.engines.manifest import EMBEDDED, read
-from samotion.engines.onnx_runtime import Execution
+from samotion.engines.ort.session import Execution
 from samotion.export import precision_whole
 from samotion.export.half_view import load
 from samotion.export.precision_search import Search

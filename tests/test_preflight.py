@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from tests.tiny_bundle import tiny_bundle
 
-from samotion.engines.backends import BACKENDS, RTX, Target
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import EngineError
 from samotion.engines.machine import Gpu, Machine, this_machine
 from samotion.engines.manifest import EMBEDDED, FILE, GRAPHS, Manifest, PlanEntry, hash_of, read, save
 from samotion.engines.preflight import check, rebuild, require, table
+from samotion.engines.trt.flavours import BACKENDS, RTX, Target
 from samotion.export.cli import main
-from samotion.export.plans import add_plans
+from samotion.export.plans.add import add_plans
 
 ADA = Gpu("NVIDIA GeForce RTX 4090", "8.9", 24 << 30, 20 << 30)
 HERE = Machine("linux-x86_64", "13.0", ADA)

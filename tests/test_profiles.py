@@ -14,7 +14,7 @@ from samotion.engines.manifest import (
     SemanticsInput,
     read,
 )
-from samotion.engines.profiles import FIXED, profile, ranges
+from samotion.export.plans.profiles import FIXED, profile, ranges
 from samotion.runtime.masks import PROMPTS_A_BATCH
 from samotion.runtime.preprocess import FRAMES_A_BATCH
 from samotion.runtime.settings import Settings

@@ -17,14 +17,14 @@ from tests.tiny_bundle import tiny_bundle
 from samotion.calibration.activations import Inputs, RecordingBundle, made_scene
 from samotion.calibration.end_to_end import Agreement, Sample
 from samotion.calibration.ranges import Deviation
-from samotion.engines.backends import Target
 from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
-from samotion.engines.onnx_runtime import Execution
-from samotion.engines.plans import build
+from samotion.engines.ort.session import Execution
+from samotion.engines.trt.flavours import Target
 from samotion.export import quantise, quantise_worth
 from samotion.export.half_view import load
 from samotion.export.onnx_file import entry_of
-from samotion.export.plans import tell_whether_it_fits
+from samotion.export.plans.add import tell_whether_it_fits
+from samotion.export.plans.build import build
 from samotion.export.precision_samples import Activations
 from samotion.export.quantise import ENCODERS, Quantiser, convert, holds
 from samotion.runtime import cli

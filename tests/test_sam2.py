@@ -8,7 +8,7 @@ import torch
 from tests.parity_fixtures import images
 from torch import Tensor
 
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.ort.session import OnnxEngine
 from samotion.export.onnx_graph import export, relative_error
 from samotion.export.sam2 import NANO, OFFICIAL, HieraParams, Sam2, Sam2Params, graphs
 from samotion.export.sam2.graphs import (

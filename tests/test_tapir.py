@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from tests.parity_fixtures import images
 
-from samotion.engines.onnx_runtime import OnnxEngine
+from samotion.engines.ort.session import OnnxEngine
 from samotion.export.onnx_graph import export, relative_error
 from samotion.export.tapir import NANO, OFFICIAL, Tapir, TapirParams, graphs
 from samotion.export.tapir.head import sample, similarities, soft_argmax

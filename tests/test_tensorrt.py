@@ -10,11 +10,11 @@ from tests.fake_cuda import Memory
 from tests.gpu_stand_in import install
 from tests.toy_engine import PLAN, made, rows, shift
 
-from samotion.engines.backends import BACKENDS
 from samotion.engines.device import Device, DeviceArray
 from samotion.engines.errors import EngineError
 from samotion.engines.machine import this_machine
-from samotion.engines.tensorrt import TensorRtEngine
+from samotion.engines.trt.flavours import BACKENDS
+from samotion.engines.trt.plan import TensorRtEngine
 
 
 @pytest.fixture
@@ -193,9 +193,9 @@ def test_without_pycuda_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 def test_on_a_real_gpu_plans_answer_as_onnx_runtime(tmp_path: Path, backend: str) -> None:
     pytest.importorskip(BACKENDS[backend].module)
     pytest.importorskip("pycuda")
-    from samotion.engines.backends import Target
     from samotion.engines.bundle import Bundle
-    from samotion.export.plans import add_plans
+    from samotion.engines.trt.flavours import Target
+    from samotion.export.plans.add import add_plans
 
     add_plans(Bundle.load().folder, tmp_path / "bundle", backend, Target(), lambda _: None)
     image = np.random.default_rng(0).standard_normal((2, 3, 126, 224)).astype(np.float32)

@@ -8,7 +8,7 @@ import numpy as np
 from samotion.engines.device import Device
 from samotion.engines.engine import TensorSpec
 from samotion.engines.manifest import PlanEntry
-from samotion.engines.tensorrt import TensorRtEngine
+from samotion.engines.trt.plan import TensorRtEngine
 
 INPUTS = (TensorSpec("x", "float32", ("N", 3)), TensorSpec("shift", "float32", ()))
 OUTPUTS = (TensorSpec("y", "float32", ("N", 3)), TensorSpec("total", "float32", ("N",)))

@@ -11,11 +11,11 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from samotion.engines.backends import BACKENDS
-from samotion.engines.binding import run_bound
 from samotion.engines.device import Device, DeviceArray, Line
 from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import BundleError, EngineError
+from samotion.engines.ort.io_binding import run_bound
+from samotion.engines.trt.flavours import BACKENDS
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PLACE = "cuda"  # ONNX Runtime's name of the GPU's memory

@@ -13,9 +13,9 @@ from types import ModuleType
 from typing import Any
 
 from samotion.engines.errors import EngineError
-from samotion.engines.just_in_time import KeptKernels
 from samotion.engines.machine import Machine
 from samotion.engines.manifest import PlanEntry
+from samotion.engines.trt.kernel_cache import KeptKernels
 
 OLDEST = {"tensorrt": (10, 1), "tensorrt_rtx": (1, 1)}  # set_device_memory; get_engine_validity
 

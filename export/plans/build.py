@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from samotion.engines.backends import BACKENDS, Target, TensorRT
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import BundleError, EngineError, OutputError
 from samotion.engines.machine import Machine, this_machine
 from samotion.engines.manifest import Manifest, PlanEntry, hash_of, read, save, verify
-from samotion.engines.plan_log import first_reason, logger, monitor
-from samotion.engines.profiles import Profile, profile
+from samotion.engines.trt.flavours import BACKENDS, Target, TensorRT
+from samotion.engines.trt.log import first_reason, logger, monitor
+from samotion.export.plans.profiles import Profile, profile
 
 Told = Callable[[str, PlanEntry], None]
 

@@ -9,9 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from samotion.engines.context import Context, Place, Places, Shapes
 from samotion.engines.device import Buffer, Line
 from samotion.engines.errors import EngineError
+from samotion.engines.trt.context import Context, Place, Places, Shapes
 
 MOST = 16  # graphs of one plan, the latest; each has a context of its own
 # Bytes up to which an input is copied to where its graph reads. A larger one is read where it lies, and the graph is

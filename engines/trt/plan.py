@@ -10,17 +10,17 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.engines.backends import BACKENDS
 from samotion.engines.cache import cache_folder
-from samotion.engines.context import Context, Place, Places, Shapes
-from samotion.engines.cuda_graphs import CaptureError, Graphs, Replay
 from samotion.engines.device import Buffer, Device, DeviceArray, Line, Pool, size_of
 from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import EngineError
-from samotion.engines.just_in_time import KeptKernels
 from samotion.engines.manifest import PlanEntry
-from samotion.engines.plan_log import first_reason, logger
 from samotion.engines.preflight import rebuild
+from samotion.engines.trt.context import Context, Place, Places, Shapes
+from samotion.engines.trt.cuda_graphs import CaptureError, Graphs, Replay
+from samotion.engines.trt.flavours import BACKENDS
+from samotion.engines.trt.kernel_cache import KeptKernels
+from samotion.engines.trt.log import first_reason, logger
 
 
 class TensorRtEngine:

@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from samotion.engines.backends import BACKENDS, Target
 from samotion.engines.machine import this_machine
 from samotion.engines.manifest import Manifest, PlanEntry, read, save, verify
-from samotion.engines.plans import build
 from samotion.engines.preflight import ONNX, check, table
+from samotion.engines.trt.flavours import BACKENDS, Target
+from samotion.export.plans.build import build
 from samotion.export.staged import staged
 
 Tell = Callable[[str], None]
@@ -25,7 +25,7 @@ def add_plans(bundle: Path, out: Path | None, backend: str, target: Target, tell
     """Build ``backend``'s plans of the bundle in ``bundle`` and return its manifest with them.
 
     out: a folder for the bundle with its plans, which appears when all is done; None adds the plans to ``bundle``
-    itself. tell: is told of each plan. Raises as samotion.engines.plans.build does.
+    itself. tell: is told of each plan. Raises as samotion.export.plans.build.build does.
     """
     sizes: list[PlanEntry] = []
 
