@@ -9,8 +9,8 @@ import numpy as np
 
 from samotion.calibration.scenes import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError, OutputError
-from samotion.runtime.clip import read_clip
-from samotion.runtime.overlay import ENCODING
+from samotion.runtime.output.overlay import ENCODING
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Bytes, Clip, Int
 
 HEIGHT, WIDTH, FRAMES, FPS = 480, 854, 60, 24

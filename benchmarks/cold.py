@@ -21,9 +21,9 @@ def main() -> None:
     args = parser.parse_args()
 
     from samotion.engines.bundle import Bundle
-    from samotion.runtime.clip import read_clip
     from samotion.runtime.pipeline import segment
     from samotion.runtime.settings import Settings
+    from samotion.runtime.sources.open import read_clip
 
     imported = time.monotonic()
     with Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle:

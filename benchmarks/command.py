@@ -15,9 +15,9 @@ from samotion.benchmarks.truth import Labelled
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, SamotionError
 from samotion.engines.manifest import EMBEDDED
-from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Result
 
 HEADER = f"{'clip':<20}{'frames':>7}" + "".join(f"{name:>8}" for name in ("J", "F", "obj J", "obj F"))

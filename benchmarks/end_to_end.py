@@ -7,10 +7,10 @@ from pathlib import Path
 
 from samotion.benchmarks.measurement import Timing
 from samotion.engines.bundle import Bundle
-from samotion.runtime.clip import read_clip
+from samotion.runtime.output.writer import write_result
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
-from samotion.runtime.writing import write_result
+from samotion.runtime.sources.open import read_clip
 
 
 def stages(path: Path, bundle: Bundle, settings: Settings, runs: int) -> list[Timing]:

@@ -15,8 +15,8 @@ from samotion.benchmarks.metrics import ObjectScores, Scores, binary_scores, obj
 from samotion.benchmarks.pictures import contact_sheet
 from samotion.benchmarks.truth import Labelled, Truth
 from samotion.engines.errors import InputError, SamotionError
+from samotion.runtime.output.writer import label_map
 from samotion.runtime.values import Bytes, Int, Result
-from samotion.runtime.writing import label_map
 
 Run = Callable[[Labelled], Result]
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from samotion.benchmarks.datasets import check_folder, folders
 from samotion.benchmarks.truth import Truth, read_pixels, stack
 from samotion.engines.errors import InputError
-from samotion.runtime.images import list_folder
+from samotion.runtime.sources.images import list_folder
 from samotion.runtime.values import Bytes, Float
 
 TRUTH = "GroundTruth"

@@ -13,7 +13,7 @@ from samotion.engines.device import DeviceArray
 from samotion.runtime.kernels import augmentation, depth, features, filtering, masks, memory, resizing, tables
 from samotion.runtime.kernels.queue import Queue
 from samotion.runtime.kernels.resizing import Network
-from samotion.runtime.on_host import HOST
+from samotion.runtime.ops.numpy_ops import HOST
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from samotion.engines.device import DeviceArray
 from samotion.engines.engine import Array
 from samotion.runtime.kernels.queue import Queue
 from samotion.runtime.settings import Settings
-from samotion.runtime.tracks import sample_queries
+from samotion.runtime.stages.tracks import sample_queries
 from samotion.runtime.values import Clip, Float, Int
 
 INPUTS = {

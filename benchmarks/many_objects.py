@@ -10,13 +10,13 @@ from samotion.benchmarks.measurement import Timing
 from samotion.calibration.scenes import Scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.runtime.clip import IMAGE_FPS
-from samotion.runtime.masks import segment_objects
-from samotion.runtime.merging import merge_objects
 from samotion.runtime.pipeline import segment
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam import MaskNetwork
+from samotion.runtime.sam2.predictor import MaskNetwork
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import IMAGE_FPS
+from samotion.runtime.stages.masks import segment_objects
+from samotion.runtime.stages.merging import merge_objects
 from samotion.runtime.values import Clip, Int, Prompt, TrackGroup, Tracks
 
 POINTS = 12  # tracks of one object

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.benchmarks.truth import VOID
-from samotion.runtime.prompts import densest, promptable
+from samotion.runtime.stages.prompts import densest, promptable
 from samotion.runtime.values import Bool, Bytes, Float, Int, Prompt, TrackGroup, Tracks
 
 POINTS = 64  # points drawn from each true mask and frame, far more than there are clicks

@@ -17,20 +17,20 @@ from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import VOID
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.runtime.clip import read_clip
-from samotion.runtime.depth import estimate
-from samotion.runtime.features import describe
-from samotion.runtime.masks import segment_objects
-from samotion.runtime.merging import merge_objects
-from samotion.runtime.motion import STILL, label
 from samotion.runtime.pipeline import find_groups
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam import MaskNetwork
+from samotion.runtime.sam2.predictor import MaskNetwork
 from samotion.runtime.settings import Settings
-from samotion.runtime.support import supported
-from samotion.runtime.tracks import track
+from samotion.runtime.sources.open import read_clip
+from samotion.runtime.stages.depth import estimate
+from samotion.runtime.stages.features import describe
+from samotion.runtime.stages.masks import segment_objects
+from samotion.runtime.stages.merging import merge_objects
+from samotion.runtime.stages.motion import STILL, label
+from samotion.runtime.stages.support import supported
+from samotion.runtime.stages.tracks import track
+from samotion.runtime.stages.votes import sureness
 from samotion.runtime.values import Bool, Bytes, Clip, MotionLabels, ObjectMasks, TrackGroup, Tracks
-from samotion.runtime.votes import sureness
 
 PROGRAM = "samotion.benchmarks.oracles"
 ROWS = ("as is", "true labels", "true groups", "true clicks", "true masks")

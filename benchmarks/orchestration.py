@@ -19,9 +19,9 @@ from samotion.benchmarks.record import check_writable, header, write
 from samotion.calibration.one_by_one import OneByOne
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, SamotionError
-from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Clip, ObjectMasks, Result
 
 PROGRAM = "samotion.benchmarks.orchestration"

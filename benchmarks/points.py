@@ -19,11 +19,11 @@ from samotion.calibration.activations import clip_of
 from samotion.calibration.scenes import SceneSpec, scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.runtime.clip import read_clip
-from samotion.runtime.filtering import THRESHOLD
+from samotion.runtime.ops.visibility import THRESHOLD
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.tracks import follow
+from samotion.runtime.sources.open import read_clip
+from samotion.runtime.stages.tracks import follow
 from samotion.runtime.values import Bool, Clip, Float
 
 PROGRAM = "samotion.benchmarks.points"

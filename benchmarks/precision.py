@@ -19,9 +19,9 @@ from samotion.benchmarks.truth import Labelled
 from samotion.calibration.end_to_end import Agreement, Bounds, agree, means
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import read
-from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Bytes, Result
 
 PROGRAM = "samotion.benchmarks.precision"

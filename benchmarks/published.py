@@ -36,15 +36,15 @@ import numpy as np
 from samotion.benchmarks import published_masks, published_tracks
 from samotion.benchmarks.published_sam import OneFrameSam
 from samotion.calibration.one_by_one import OneByOne
-from samotion.runtime.features import describe
-from samotion.runtime.merging import merge_objects
-from samotion.runtime.motion import STILL, label
+from samotion.runtime.ops.resize import kernels
 from samotion.runtime.progress import Progress
-from samotion.runtime.resizing import kernels
 from samotion.runtime.settings import Settings
-from samotion.runtime.support import supported
+from samotion.runtime.stages.features import describe
+from samotion.runtime.stages.merging import merge_objects
+from samotion.runtime.stages.motion import STILL, label
+from samotion.runtime.stages.support import supported
+from samotion.runtime.stages.votes import sureness
 from samotion.runtime.values import Clip, ObjectMasks
-from samotion.runtime.votes import sureness
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,13 @@
 import numpy as np
 
 from samotion.benchmarks.published_sam import OneFrameSam
-from samotion.runtime.grouping import completed, group_tracks
-from samotion.runtime.memory import MemoryBank
-from samotion.runtime.prompts import background_points, corrective_points, promptable, prompts_for
-from samotion.runtime.sam import Answer
+from samotion.runtime.sam2.memory_bank import MemoryBank
+from samotion.runtime.sam2.predictor import Answer
 from samotion.runtime.settings import Settings
+from samotion.runtime.stages.grouping import completed, group_tracks
+from samotion.runtime.stages.prompts import background_points, corrective_points, promptable, prompts_for
+from samotion.runtime.stages.votes import with_votes
 from samotion.runtime.values import Bool, Float, ObjectMasks, Prompt, TrackGroup, Tracks
-from samotion.runtime.votes import with_votes
 
 
 def group(moving: Tracks, static: Tracks, sam: OneFrameSam, settings: Settings) -> list[TrackGroup]:

@@ -5,15 +5,15 @@ from collections.abc import Mapping
 import numpy as np
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime.between import fill_holes
-from samotion.runtime.memory import Memory, MemoryBank, look_up
-from samotion.runtime.preprocess import normalised
-from samotion.runtime.refining import enlarger
-from samotion.runtime.resizing import kernels
-from samotion.runtime.sam import PADDING, Answer
+from samotion.runtime.ops.guided_filter import enlarger
+from samotion.runtime.ops.preprocess import normalised
+from samotion.runtime.ops.reference import fill_holes
+from samotion.runtime.ops.resize import kernels
+from samotion.runtime.sam2.memory_bank import Memory, MemoryBank, look_up
+from samotion.runtime.sam2.predictor import PADDING, Answer
 from samotion.runtime.settings import Settings
+from samotion.runtime.stages.votes import mask_prompt
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
-from samotion.runtime.votes import mask_prompt
 
 
 class OneFrameSam:

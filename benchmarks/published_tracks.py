@@ -6,13 +6,13 @@ from dataclasses import replace
 import numpy as np
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime.depth import estimate
-from samotion.runtime.filtering import filter_tracks
-from samotion.runtime.preprocess import batches, signed
+from samotion.runtime.ops.preprocess import batches, signed
+from samotion.runtime.ops.resize import kernels
+from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.progress import Progress
-from samotion.runtime.resizing import kernels
 from samotion.runtime.settings import Settings
-from samotion.runtime.tracks import sample_queries
+from samotion.runtime.stages.depth import estimate
+from samotion.runtime.stages.tracks import sample_queries
 from samotion.runtime.values import Clip, Disparity, Float, Int, Tracks
 
 # preproc/run_tapir.py: the points of one query frame are split into len // 128 nearly equal parts.
@@ -23,7 +23,7 @@ FRAMES_AT_ONCE = 10
 
 
 def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
-    """Return the tracks that samotion.runtime.tracks samples, after following the whole grid of every query frame."""
+    """Return the tracks that samotion.runtime.stages.tracks samples, after following the whole grid of every query frame."""
     kept = sample_queries(clip, settings)
     size = bundle.manifest.tracker.size
     frames = signed(kernels(settings).tracker(clip.frames, size, size))  # once for all points, as published

@@ -11,7 +11,7 @@ from samotion.benchmarks.command import Evaluation, guarded, parser_of, score
 from samotion.benchmarks.datasets import check_folder, folders, pick
 from samotion.benchmarks.truth import Truth, read_pixels, stack
 from samotion.engines.errors import InputError
-from samotion.runtime.images import list_folder, natural
+from samotion.runtime.sources.images import list_folder, natural
 from samotion.runtime.values import Bool, Bytes
 
 PROGRAM = "samotion.benchmarks.segtrack"

@@ -19,9 +19,9 @@ from samotion.benchmarks.timing import Effort
 from samotion.calibration.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.runtime.clip import clip_name, read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import clip_name, read_clip
 from samotion.runtime.values import Clip
 
 PROGRAM = "samotion-bench"

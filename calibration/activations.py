@@ -15,9 +15,9 @@ from samotion.engines.device import DeviceArray
 from samotion.engines.engine import Array, Engine
 from samotion.engines.errors import InputError
 from samotion.engines.ort.session import CPU, Execution
-from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Bytes, Clip, Prompt
 
 Inputs = dict[str, Array]

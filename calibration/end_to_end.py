@@ -8,8 +8,8 @@ import numpy as np
 
 from samotion.calibration.activations import clip_folders, made_scene, named, spread
 from samotion.engines.errors import InputError
-from samotion.runtime.clip import read_clip
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Bool, Clip, Float, Result
 
 FRAMES = 24  # of a clip

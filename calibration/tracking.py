@@ -6,9 +6,9 @@ import numpy as np
 from samotion.calibration.scenes import Scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.runtime.memory import MemoryBank
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam import Answer, MaskNetwork
+from samotion.runtime.sam2.memory_bank import MemoryBank
+from samotion.runtime.sam2.predictor import Answer, MaskNetwork
 from samotion.runtime.values import Clip, Float, Prompt
 
 OBJECTS = 3

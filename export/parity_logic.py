@@ -6,8 +6,8 @@ import numpy as np
 
 from samotion.engines.errors import InputError
 from samotion.export.parity_parts import Array, Arrays, taken
-from samotion.runtime.grouping import group_tracks
-from samotion.runtime.merging import merge_groups
+from samotion.runtime.stages.grouping import group_tracks
+from samotion.runtime.stages.merging import merge_groups
 from samotion.runtime.values import Bool, Float
 
 # Pixels of the disc with which the case's stand-in for SAM2 answers a click on background.

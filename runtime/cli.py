@@ -135,7 +135,7 @@ def _run_all(inputs: list[str], args: argparse.Namespace, warnings: "_Warnings")
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     Settings().override(given)  # a setting out of range is told before anything loads
     from samotion.engines.bundle import Bundle
-    from samotion.runtime.clip import clip_name
+    from samotion.runtime.sources.open import clip_name
 
     status = 0
     plain = [clip_name(path) for path in inputs]
@@ -162,9 +162,9 @@ def _run_one(
     path: str, name: str, bundle: "Bundle", settings: Settings, args: argparse.Namespace, warnings: "_Warnings"
 ) -> str:
     """Process one input and return the line that says what was found and where it is."""
-    from samotion.runtime.clip import open_source
+    from samotion.runtime.job import Job, process
     from samotion.runtime.progress import progress_on
-    from samotion.runtime.running import Job, process
+    from samotion.runtime.sources.open import open_source
 
     source = open_source(path, settings, args.fps)
     source.name = name

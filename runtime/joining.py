@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 
 from samotion.engines.errors import InputError
+from samotion.runtime.sources.windows import MEMORY_SHARE, machine_memory
 from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Piece, Result, Tracks
-from samotion.runtime.windows import MEMORY_SHARE, machine_memory
 
 
 def joined(clip: Clip, pieces: Iterable[Piece]) -> Result:

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime.carrying import MOST_WINDOWS, Known, follow, remember
+from samotion.runtime.identity.match import UNKNOWN, Identified, identified, link
+from samotion.runtime.identity.propagate import MOST_WINDOWS, Known, follow, remember
 from samotion.runtime.joining import joined
-from samotion.runtime.linking import UNKNOWN, Identified, identified, link
-from samotion.runtime.on_gpu import arrays_for
+from samotion.runtime.ops.cuda_ops import arrays_for
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam import MaskNetwork
+from samotion.runtime.sam2.predictor import MaskNetwork
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages import Stages, find_groups
+from samotion.runtime.sources.windows import Window, windows_of
+from samotion.runtime.stages.window import Stages, find_groups
 from samotion.runtime.values import Bool, Clip, ObjectMasks, Piece, Result, Tracks
-from samotion.runtime.windows import Window, windows_of
 
 __all__ = ["find_groups", "segment", "stream"]
 

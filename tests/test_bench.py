@@ -23,9 +23,9 @@ from samotion.calibration.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import EngineError, InputError
-from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Clip
 
 ONCE = Effort(rounds=1, seconds=0, fewest=1, warm_up=0)

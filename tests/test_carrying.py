@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime import pipeline
-from samotion.runtime.carrying import MOST_WINDOWS, Known, Tail, follow, remember
-from samotion.runtime.holding import cut_drift, group_of, hold
-from samotion.runtime.linking import Identified
-from samotion.runtime.on_host import HOST
+from samotion.runtime.identity.match import Identified
+from samotion.runtime.identity.point_support import cut_drift, group_of, hold
+from samotion.runtime.identity.propagate import MOST_WINDOWS, Known, Tail, follow, remember
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam import MaskNetwork
+from samotion.runtime.sam2.predictor import MaskNetwork
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages import Stages
+from samotion.runtime.sources.windows import windows_of
+from samotion.runtime.stages.window import Stages
 from samotion.runtime.values import Bool, Clip, MotionLabels, ObjectMasks, Piece, Tracks
-from samotion.runtime.windows import windows_of
 
 FOLLOWED_IOU = 0.5  # of a square's true masks, by memory alone for ten frames; the shipped bundle reaches 0.73
 

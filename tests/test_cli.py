@@ -161,7 +161,7 @@ def test_interrupts_and_bugs_leave_nothing(
     def fail(*_: object) -> None:
         raise failure
 
-    monkeypatch.setattr("samotion.runtime.writing.Overlay.add", fail)
+    monkeypatch.setattr("samotion.runtime.output.writer.Overlay.add", fail)
     inputs = folder_of(tmp_path, picture(32, 32))
     assert main([str(inputs), "-o", str(tmp_path / "out")]) == status
     assert ("Traceback" in capsys.readouterr().err) == (status == 70)

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.video_files import picture, write_image, write_video
 
 from samotion.engines.errors import InputError
-from samotion.runtime import windows
-from samotion.runtime.clip import clip_name, read_clip
-from samotion.runtime.images import natural
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources import windows
+from samotion.runtime.sources.images import natural
+from samotion.runtime.sources.open import clip_name, read_clip
 from samotion.runtime.values import Bytes
 
 files_vary = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

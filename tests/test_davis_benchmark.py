@@ -25,8 +25,8 @@ from samotion.benchmarks.evaluation import evaluate, evaluate_clip, means, predi
 from samotion.benchmarks.pictures import BAR, COLOURS, TILE, contact_sheet, write_sheets
 from samotion.benchmarks.truth import Truth
 from samotion.engines.errors import InputError, OutputError
-from samotion.runtime.clip import read_clip
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Clip, Result
 
 

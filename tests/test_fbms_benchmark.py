@@ -200,7 +200,7 @@ def test_fbms_counts_frames_from_0_and_scores_only_the_annotated(tmp_path: Path)
 
     def late(labelled: object) -> object:
         del labelled
-        from samotion.runtime.clip import read_clip
+        from samotion.runtime.sources.open import read_clip
 
         result = perfect(read_clip(clip.frames))
         masks = result.masks.values

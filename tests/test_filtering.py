@@ -5,7 +5,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from samotion.runtime.filtering import filter_tracks
+from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.values import Tracks
 
 NUMBERS = [0.0, 1.0, -1.0, 40.0, -40.0, 200.0, -200.0, math.inf, -math.inf, math.nan]

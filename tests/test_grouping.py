@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from samotion.runtime.grouping import busiest_frame, completed, dilated, group_tracks, rounds
+from samotion.runtime.stages.grouping import busiest_frame, completed, dilated, group_tracks, rounds
 from samotion.runtime.values import Bool, Float, Prompt, TrackGroup
 
 GOLDEN = Path(__file__).parent / "golden" / "grouping.npz"

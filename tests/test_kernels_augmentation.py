@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 
 from samotion.export.motion import NANO, MotionNetwork, MotionParams
-from samotion.runtime.between import normalised_xy
 from samotion.runtime.kernels import augmentation, twins
+from samotion.runtime.ops.reference import normalised_xy
 from samotion.runtime.values import Bool, Float
 
 ULP = 2  # of sin and cos: what CUDA's sinf and cosf promise

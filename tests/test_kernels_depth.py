@@ -10,8 +10,8 @@ from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 from tests.opencv_code import own_code
 
-from samotion.runtime.between import unit_disparity
 from samotion.runtime.kernels import depth, tables
+from samotion.runtime.ops.reference import unit_disparity
 from samotion.runtime.values import Float
 
 SIDES = st.integers(1, 12)

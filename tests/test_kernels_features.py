@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 
-from samotion.runtime.between import cells
 from samotion.runtime.kernels import features
+from samotion.runtime.ops.reference import cells
 from samotion.runtime.values import Float, Int
 
 FLOATS = st.floats(width=32)

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 
-from samotion.runtime.between import in_frame
-from samotion.runtime.filtering import filter_tracks
 from samotion.runtime.kernels import filtering
+from samotion.runtime.ops.reference import in_frame
+from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.values import Float, Int
 
 FLOATS = st.floats(width=32)  # NaN, infinities and denormals among them

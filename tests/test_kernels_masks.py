@@ -9,10 +9,10 @@ from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 from tests.opencv_code import own_code
 
-from samotion.runtime import between
 from samotion.runtime.kernels import masks, tables, twins
+from samotion.runtime.ops import reference
+from samotion.runtime.output.writer import labels_of
 from samotion.runtime.values import Bool, Float, Int
-from samotion.runtime.writing import labels_of
 
 SIDES = st.integers(1, 12)
 LOGITS = st.one_of(st.sampled_from([-1.0, 1.0, 0.0, -0.0, np.nan, np.inf, -np.inf]), st.floats(-9, 9, width=32))
@@ -33,7 +33,7 @@ def filled(logits: Float, place: Place) -> Float:
 
 
 def compare_holes(logits: Float, place: Place) -> None:
-    wanted = [between.fill_holes(mask) for mask in logits]
+    wanted = [reference.fill_holes(mask) for mask in logits]
     for found, twin in zip(filled(logits, place), wanted, strict=True):
         assert found.tobytes() == twin.tobytes()
 
@@ -64,7 +64,7 @@ def test_eight_pixels_are_filled_and_nine_are_not() -> None:
     logits = np.ones((1, 5, 20), np.float32)
     logits[0, 1, 1:9] = logits[0, 3, 5:14] = -2
     found = filled(logits, Host())
-    assert (found[0, 1] == np.where(logits[0, 1] < 0, between.FILLED, 1)).all()
+    assert (found[0, 1] == np.where(logits[0, 1] < 0, reference.FILLED, 1)).all()
     assert (found[0, 3] == logits[0, 3]).all()
 
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 
-from samotion.runtime.between import padded
 from samotion.runtime.kernels import memory
+from samotion.runtime.ops.reference import padded
 from samotion.runtime.values import Float
 
 

@@ -9,8 +9,8 @@ from tests.fake_cuda import Memory
 from tests.gpu_stand_in import install
 
 from samotion.engines.device import Device
-from samotion.runtime import between
-from samotion.runtime.on_gpu import Gpu
+from samotion.runtime.ops import reference
+from samotion.runtime.ops.cuda_ops import Gpu
 from samotion.runtime.values import Float
 
 RNG = np.random.default_rng(0)
@@ -44,7 +44,7 @@ def test_each_reads_what_was_meant_for_it(gpu: Gpu) -> None:
     given = [logits() for _ in range(60)]
     answers = [gpu.filled(gpu.up(array)) for array in given]
     for found, array in zip(answers, given, strict=True):
-        np.testing.assert_array_equal(found.numpy(), [between.fill_holes(mask) for mask in array])
+        np.testing.assert_array_equal(found.numpy(), [reference.fill_holes(mask) for mask in array])
 
 
 def test_more_uploads_than_pinned_blocks(gpu: Gpu) -> None:
@@ -88,7 +88,7 @@ def test_frames_and_memories_are_joined(gpu: Gpu) -> None:
     np.testing.assert_array_equal(gpu.joined(there).numpy(), np.concatenate(parts))
     rows = [list(part) for part in parts]
     found = gpu.padded([list(part) for part in there], (5, 4)).numpy()
-    np.testing.assert_array_equal(found, between.padded(rows, (5, 4)))
+    np.testing.assert_array_equal(found, reference.padded(rows, (5, 4)))
     np.testing.assert_array_equal(gpu.zeros((2, 3)).numpy(), np.zeros((2, 3)))
 
 

@@ -12,8 +12,8 @@ from tests import opencv_code
 from tests.kernels_host import Host, Place
 
 from samotion.runtime.kernels import resizing, twins
-from samotion.runtime.preprocess import normalised, signed
-from samotion.runtime.resizing import OURS, PUBLISHED
+from samotion.runtime.ops.preprocess import normalised, signed
+from samotion.runtime.ops.resize import OURS, PUBLISHED
 from samotion.runtime.values import Bytes, Float
 
 NETWORKS = get_args(resizing.Network)

@@ -13,9 +13,9 @@ from samotion.engines.engine import Array
 from samotion.engines.errors import SettingsError
 from samotion.export.presets import NANO
 from samotion.export.training.motion_augment import LONGEST
-from samotion.runtime.motion import label
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
+from samotion.runtime.stages.motion import label
 from samotion.runtime.values import Clip, Disparity, Features, Float, Tracks
 
 SIZE = (20, 30)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from samotion.runtime.linking import SAME_IOU, UNKNOWN, Identified, identified, link, overlap_iou
+from samotion.runtime.identity.match import SAME_IOU, UNKNOWN, Identified, identified, link, overlap_iou
 from samotion.runtime.values import Bool, Int
 
 no_hurry = settings(deadline=None, max_examples=50)

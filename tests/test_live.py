@@ -17,11 +17,11 @@ import pytest
 from tests.video_files import picture, write_video
 
 from samotion.engines.errors import InputError
-from samotion.runtime import live
-from samotion.runtime.clip import clip_name, open_source, read_clip
-from samotion.runtime.live import PipeSource, is_live, live_name, open_live, public
 from samotion.runtime.settings import Settings
-from samotion.runtime.waiting import FramesAhead
+from samotion.runtime.sources import live
+from samotion.runtime.sources.live import PipeSource, is_live, live_name, open_live, public
+from samotion.runtime.sources.open import clip_name, open_source, read_clip
+from samotion.runtime.sources.prefetch import FramesAhead
 
 # Sends 40 numbered frames at 50 a second to the address and format that it is given.
 SENDER = """
@@ -155,7 +155,7 @@ def test_an_rtsp_stream_is_read_until_it_ends(monkeypatch: pytest.MonkeyPatch, t
 
 READ = """
 import sys
-from samotion.runtime.clip import open_source
+from samotion.runtime.sources.open import open_source
 from samotion.runtime.settings import Settings
 source = open_source("-", Settings())
 try:

@@ -16,11 +16,11 @@ from tests.video_files import write_video
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.cli import DEMO
-from samotion.runtime.clip import open_source, read_clip
 from samotion.runtime.pipeline import segment, stream
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import open_source, read_clip
+from samotion.runtime.sources.windows import cut
 from samotion.runtime.values import Bytes
-from samotion.runtime.windows import cut
 
 WINDOWS = {"window": 24, "overlap": 6}
 # Half size and few points: the movers are still found, in a quarter of the time.

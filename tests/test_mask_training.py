@@ -11,8 +11,8 @@ from samotion.export.training.mask_clips import CLICKS, clicks, some_clicks
 from samotion.export.training.mask_losses import clip_loss, image_loss
 from samotion.export.training.photographs import Photographs
 from samotion.export.training.tracked_clicks import tracked_clicks
+from samotion.runtime.stages.votes import LOGIT
 from samotion.runtime.values import Bool
-from samotion.runtime.votes import LOGIT
 
 
 def disc(side: int, radius: float) -> Bool:

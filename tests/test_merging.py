@@ -5,7 +5,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samotion.runtime.merging import merge_groups, merge_objects
+from samotion.runtime.stages.merging import merge_groups, merge_objects
 from samotion.runtime.values import Bool, ObjectMasks
 
 GOLDEN = Path(__file__).parent / "golden" / "grouping.npz"

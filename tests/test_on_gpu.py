@@ -21,15 +21,15 @@ from samotion.engines.bundle import EMBEDDED, Bundle
 from samotion.engines.machine import this_machine
 from samotion.engines.manifest import read
 from samotion.engines.trt.flavours import BACKENDS
-from samotion.runtime.arrays import Arrays
 from samotion.runtime.cli import DEMO
-from samotion.runtime.clip import read_clip
-from samotion.runtime.on_gpu import arrays_for
-from samotion.runtime.on_host import HOST
+from samotion.runtime.ops.cuda_ops import arrays_for
+from samotion.runtime.ops.interface import Arrays
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.pipeline import segment
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages import Stages
+from samotion.runtime.sources.open import read_clip
+from samotion.runtime.stages.window import Stages
 from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Tracks
 
 # As the published bundles are: one click that is corrected, few clicked frames, masks enlarged as they are.

@@ -25,10 +25,10 @@ from samotion.benchmarks.measurement import timings
 from samotion.engines.bundle import Bundle
 from samotion.runtime import cli
 from samotion.runtime.cli import DEMO
-from samotion.runtime.clip import read_clip
-from samotion.runtime.on_gpu import arrays_for
-from samotion.runtime.on_host import HOST
+from samotion.runtime.ops.cuda_ops import arrays_for
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.pipeline import segment
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Clip
 
 pytestmark = pytest.mark.skipif(

@@ -22,9 +22,9 @@ from samotion.benchmarks.oracle_stages import (
 )
 from samotion.benchmarks.oracles import ROWS, Stages, evaluate
 from samotion.engines.bundle import Bundle
-from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Bytes, Prompt, TrackGroup, Tracks
 
 FRAMES, HEIGHT, WIDTH = 4, 20, 30

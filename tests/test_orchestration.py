@@ -15,9 +15,9 @@ from samotion.benchmarks.published_tracks import query_grid
 from samotion.calibration.one_by_one import OneByOne
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import Array, Engine
-from samotion.runtime.clip import read_clip
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Clip, ObjectMasks
 
 COUNTED = {"track_features": "frames", "track_head": "points", "mask_encoder": "image", "depth": "image"}

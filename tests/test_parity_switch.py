@@ -9,7 +9,7 @@ import pytest
 from tests.video_files import picture, write_image
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime import running
+from samotion.runtime import job
 from samotion.runtime.cli import main
 from samotion.runtime.settings import Settings
 
@@ -28,7 +28,7 @@ def settings_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) ->
     own = {"clicks": 8, "prompt_step": 4, "background_clicks": 8, "max_tracks": 700}
     bundle = SimpleNamespace(settings=own, manifest=SimpleNamespace(precision="float32"))
     monkeypatch.setattr(Bundle, "load", lambda *_, **__: nullcontext(bundle))
-    monkeypatch.setattr(running, "stream", stop)
+    monkeypatch.setattr(job, "stream", stop)
     (folder / "frames").mkdir(exist_ok=True)
     write_image(folder / "frames" / "0.png", picture(32, 32))
     assert main([str(folder / "frames"), "-o", str(folder / "out"), "--quiet", *options]) == 70

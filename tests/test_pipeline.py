@@ -7,14 +7,14 @@ import pytest
 
 from samotion.calibration.demo import FINE, demo_scene
 from samotion.engines.bundle import Bundle
-from samotion.runtime.carrying import follow, remember
 from samotion.runtime.cli import DEMO
-from samotion.runtime.clip import read_clip
-from samotion.runtime.linking import Identified
+from samotion.runtime.identity.match import Identified
+from samotion.runtime.identity.propagate import follow, remember
 from samotion.runtime.pipeline import segment
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages import Stages
+from samotion.runtime.sources.open import read_clip
+from samotion.runtime.stages.window import Stages
 from samotion.runtime.values import Bool, Clip, Result
 
 DEMO_IOU = 0.4  # of everything found against everything that moves; the shipped bundle reaches 0.50

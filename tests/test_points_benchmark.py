@@ -21,8 +21,8 @@ from samotion.calibration.activations import clip_of
 from samotion.calibration.scenes import SceneSpec, scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.runtime.clip import read_clip
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import read_clip
 from samotion.runtime.values import Bool, Bytes, Clip, Float
 
 SMALL = SceneSpec(frames=6, height=64, width=96)

@@ -15,9 +15,9 @@ from samotion.engines.manifest import (
     read,
 )
 from samotion.export.plans.profiles import FIXED, profile, ranges
-from samotion.runtime.masks import PROMPTS_A_BATCH
-from samotion.runtime.preprocess import FRAMES_A_BATCH
+from samotion.runtime.ops.preprocess import FRAMES_A_BATCH
 from samotion.runtime.settings import Settings
+from samotion.runtime.stages.masks import PROMPTS_A_BATCH
 
 
 def test_profiles_hold_what_the_runtime_sends() -> None:
@@ -51,7 +51,7 @@ def test_profiles_are_in_order_and_of_the_specs_rank(name: str) -> None:
 
 @pytest.mark.parametrize("size", [(480, 854), (854, 480), (1000, 1000), (418, 1000), (180, 320)])
 def test_profiles_hold_frames_of_every_usual_shape(size: tuple[int, int]) -> None:
-    from samotion.runtime import depth, features
+    from samotion.runtime.stages import depth, features
 
     for side, longest in ((518, None), (126, 448)):
         manifest = dataclasses.replace(

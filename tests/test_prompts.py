@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samotion.runtime.prompts import corrective_points, densest, in_mask, promptable, prompts_for, spread
+from samotion.runtime.stages.prompts import corrective_points, densest, in_mask, promptable, prompts_for, spread
 from samotion.runtime.values import Bool, Float, Prompt, TrackGroup
 
 FRAMES = 40

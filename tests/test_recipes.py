@@ -31,7 +31,7 @@ from samotion.export.training.mask_clips import some_clicks
 from samotion.export.training.photographs import Photographs, load, textures
 from samotion.export.training.stamps import Stamps
 from samotion.export.training.tapir_clips import Example, cut
-from samotion.runtime.prompts import in_mask
+from samotion.runtime.stages.prompts import in_mask
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samotion.runtime.refining import RADIUS, Edges, enlarger
+from samotion.runtime.ops.guided_filter import RADIUS, Edges, enlarger
 from samotion.runtime.values import Bool, Bytes, Clip, Float
 
 

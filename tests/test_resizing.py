@@ -9,8 +9,8 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from samotion.runtime.preprocess import MEAN, STD, normalised
-from samotion.runtime.resizing import OURS, PUBLISHED, kernels
+from samotion.runtime.ops.preprocess import MEAN, STD, normalised
+from samotion.runtime.ops.resize import OURS, PUBLISHED, kernels
 from samotion.runtime.settings import Settings
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 45, 61, 3), np.uint8)

@@ -14,13 +14,13 @@ from PIL import Image
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.runtime import running
-from samotion.runtime.frames import Source
+from samotion.runtime import job
+from samotion.runtime.job import Job, process
 from samotion.runtime.progress import Progress
-from samotion.runtime.running import Job, process
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.source import Source
+from samotion.runtime.sources.windows import Window
 from samotion.runtime.values import Bytes, MotionLabels, ObjectMasks, Piece, Tracks
-from samotion.runtime.windows import Window
 
 SMALL = Settings(window=12, overlap=4)
 
@@ -76,7 +76,7 @@ def run(
 
 @pytest.fixture(autouse=True)
 def no_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "stream", boxes)
+    monkeypatch.setattr(job, "stream", boxes)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def test_ids_above_255_are_kept_in_16_bits(tmp_path: Path, monkeypatch: pytest.M
         for number, window in enumerate(windows):
             yield piece_of(window, 255, 256 + number) if number else piece_of(window, 7, 255)
 
-    monkeypatch.setattr(running, "stream", many)
+    monkeypatch.setattr(job, "stream", many)
     run(Film(20), tmp_path)
     first, later = (Image.open(tmp_path / "film" / "masks" / f"{n:05d}.png") for n in (0, 15))
     assert first.mode == "P"
@@ -158,7 +158,7 @@ def interrupted(after: int) -> Callable[..., Iterator[Piece]]:
 
 
 def test_an_interrupt_leaves_nothing_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "stream", interrupted(2))
+    monkeypatch.setattr(job, "stream", interrupted(2))
     with pytest.raises(KeyboardInterrupt):
         run(Film(30), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -167,7 +167,7 @@ def test_an_interrupt_leaves_nothing_of_a_file(tmp_path: Path, monkeypatch: pyte
 def test_a_second_interrupt_keeps_the_finished_windows_of_a_live_source(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(running, "stream", interrupted(2))
+    monkeypatch.setattr(job, "stream", interrupted(2))
     run(Film(30, endless=True), tmp_path)
     record = read_record(tmp_path / "film")
     assert record["windows"] == [[0, 12], [8, 20]]
@@ -177,7 +177,7 @@ def test_a_second_interrupt_keeps_the_finished_windows_of_a_live_source(
 
 
 def test_an_interrupt_before_any_window_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(running, "stream", interrupted(0))
+    monkeypatch.setattr(job, "stream", interrupted(0))
     with pytest.raises(KeyboardInterrupt):
         run(Film(30, endless=True), tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -216,7 +216,7 @@ def test_four_times_the_frames_need_no_more_memory(tmp_path: Path, monkeypatch: 
         for window in windows:
             yield piece_of(window, 1)
 
-    monkeypatch.setattr(running, "stream", one)
+    monkeypatch.setattr(job, "stream", one)
     peak(30, tmp_path / "warm")
     # How far reading gets ahead varies on a busy machine: the most of a few short runs is what a short one may need.
     short = max(peak(120, tmp_path / f"short-{run}") for run in range(3))

@@ -16,14 +16,14 @@ from samotion.export.presets import masks_input
 from samotion.export.sam2 import HieraParams, Sam2, Sam2Params, graphs
 from samotion.export.sam2.tracking import Tracker
 from samotion.export.weights import random_state
-from samotion.runtime import masks
-from samotion.runtime.between import fill_holes
-from samotion.runtime.masks import segment_objects
-from samotion.runtime.memory import MemoryBank, Unread
-from samotion.runtime.preprocess import normalised
+from samotion.runtime.ops.preprocess import normalised
+from samotion.runtime.ops.reference import fill_holes
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam import Answer, MaskNetwork
+from samotion.runtime.sam2.memory_bank import MemoryBank, Unread
+from samotion.runtime.sam2.predictor import Answer, MaskNetwork
 from samotion.runtime.settings import Settings
+from samotion.runtime.stages import masks
+from samotion.runtime.stages.masks import segment_objects
 from samotion.runtime.values import Clip, Float, Prompt, TrackGroup, Tracks
 
 TINY = Sam2Params(
@@ -108,7 +108,7 @@ def test_masks_follow_the_reference(
     clip: Clip, params: Sam2Params, clicked: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # A random network's mask may miss its own click; corrections are not what is compared here.
-    monkeypatch.setattr("samotion.runtime.masks.corrective_points", lambda *_: None)
+    monkeypatch.setattr("samotion.runtime.stages.masks.corrective_points", lambda *_: None)
     model, runtime = network(params, clip)
     rng = np.random.default_rng(1)
     points = {frame: rng.uniform(10, 50, (1, 2)).astype(np.float32) for frame in clicked}
@@ -212,7 +212,7 @@ def test_objects_are_shared_out_to_lanes_and_memory(clip: Clip, monkeypatch: pyt
     runtime.lanes = 2
     assert runtime.shares(banks) == ([slice(0, 4), slice(4, 7)], True)
     assert runtime.shares(banks[:1]) == ([slice(0, 1)], False)
-    monkeypatch.setattr("samotion.runtime.sam.SCORES_BYTES", 5 * each)  # two a lane
+    monkeypatch.setattr("samotion.runtime.sam2.predictor.SCORES_BYTES", 5 * each)  # two a lane
     assert runtime.shares(banks) == ([slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)], True)
-    monkeypatch.setattr("samotion.runtime.sam.SCORES_BYTES", each)  # not one a lane
+    monkeypatch.setattr("samotion.runtime.sam2.predictor.SCORES_BYTES", each)  # not one a lane
     assert runtime.shares(banks) == ([slice(k, k + 1) for k in range(7)], False)

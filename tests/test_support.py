@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from samotion.runtime.support import support, supported
+from samotion.runtime.stages.support import support, supported
 from samotion.runtime.values import MotionLabels, ObjectMasks, Tracks
 
 SIZE = (20, 40)

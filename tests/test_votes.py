@@ -5,8 +5,8 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from samotion.runtime.settings import Settings
+from samotion.runtime.stages.votes import LOGIT, REACH, drawn, mask_prompt, sureness, with_votes
 from samotion.runtime.values import Float, MotionLabels, Prompt, TrackGroup, Tracks, Votes
-from samotion.runtime.votes import LOGIT, REACH, drawn, mask_prompt, sureness, with_votes
 
 SIDE = 64
 PLACES = st.lists(st.tuples(*[st.floats(-0.25, 1.25, width=32)] * 2, st.floats(-1, 1, width=32)), max_size=40)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from samotion.engines.errors import InputError
-from samotion.runtime.frames import Source
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.prefetch import Behind, FramesAhead
+from samotion.runtime.sources.source import Source
 from samotion.runtime.values import Bytes
-from samotion.runtime.waiting import Behind, FramesAhead
 
 SOON = 5.0  # seconds
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from samotion.engines.errors import InputError, SettingsError
-from samotion.runtime import windows
-from samotion.runtime.frames import Frame, Source
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources import windows
+from samotion.runtime.sources.source import Frame, Source
+from samotion.runtime.sources.windows import Window, cut, windows_of
 from samotion.runtime.values import Bytes, Clip
-from samotion.runtime.windows import Window, cut, windows_of
 
 no_hurry = settings(deadline=None, max_examples=50)
 

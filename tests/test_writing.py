@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from samotion.engines.errors import OutputError
-from samotion.runtime.overlay import Overlay, draw
-from samotion.runtime.palette import davis_palette
+from samotion.runtime.output.overlay import Overlay, draw
+from samotion.runtime.output.palette import davis_palette
+from samotion.runtime.output.writer import label_map, summary, write_result
 from samotion.runtime.values import Bool, Clip, MotionLabels, ObjectMasks, Result, Tracks
-from samotion.runtime.writing import label_map, summary, write_result
 
 
 def make_result(
@@ -202,7 +202,7 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from samotion.engines.errors import OutputError
-from samotion.runtime.writing import write_result
+from samotion.runtime.output.writer import write_result
 from tests.test_writing import make_result
 masks = np.random.default_rng(0).random((3, 12, 240, 320)) < 0.5
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)
@@ -243,7 +243,7 @@ from dataclasses import replace
 from pathlib import Path
 import numpy as np
 from tests.test_writing import make_result
-from samotion.runtime.overlay import Overlay
+from samotion.runtime.output.overlay import Overlay
 shape = (12, 480, 854)
 made = make_result(np.zeros((1, *shape), np.bool_)).clip
 noise = np.random.default_rng(0).integers(0, 256, (12, 60, 107, 3), np.uint8)

@@ -22,7 +22,7 @@ from samotion.export.training.depth_batches import SCENES, WHOLE, Order, Recipe,
 from samotion.export.training.loop import run
 from samotion.export.training.photographs import Photographs, Rng, load, textures
 from samotion.export.training.semantics import initialise
-from samotion.runtime.preprocess import normalised
+from samotion.runtime.ops.preprocess import normalised
 
 FRAMES = 4  # real ones of a batch
 RATE = 1e-3

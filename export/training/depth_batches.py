@@ -10,7 +10,7 @@ from torch import Tensor
 from samotion.calibration.scenes import SceneSpec, scene
 from samotion.calibration.sources import Sources
 from samotion.export.training.photographs import Photographs, Rng, look, paste, recolour, whole, window
-from samotion.runtime.preprocess import normalised
+from samotion.runtime.ops.preprocess import normalised
 from samotion.runtime.values import Bytes, Float, Int
 
 SIZE = (126, 224)

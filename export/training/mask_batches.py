@@ -11,7 +11,7 @@ from samotion.export.training import mask_clips
 from samotion.export.training.mask_clips import WHOLE, Example, Recipe, Rng, no_clicks, some_clicks
 from samotion.export.training.photographs import Photographs
 from samotion.export.training.stamps import Stamps
-from samotion.runtime.preprocess import normalised
+from samotion.runtime.ops.preprocess import normalised
 from samotion.runtime.values import Bool, Float
 
 MOST_OBJECTS = 3

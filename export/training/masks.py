@@ -27,7 +27,7 @@ from samotion.export.training.stamps import Stamps
 from samotion.export.training.tracked_clicks import Tracked, tracked_clicks
 from samotion.export.weights import load as load_weights
 from samotion.export.weights import read
-from samotion.runtime.preprocess import normalised, resized
+from samotion.runtime.ops.preprocess import normalised, resized
 from samotion.runtime.values import Bool
 
 NAME = "masks"

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.export.training.motion_data import TrackSample
-from samotion.runtime.filtering import filter_tracks
+from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.values import Bool, Float
 
 Rng = np.random.Generator

@@ -11,13 +11,13 @@ import numpy as np
 from samotion.calibration.scenes import SceneSpec, scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
-from samotion.runtime.clip import read_clip
-from samotion.runtime.depth import estimate
-from samotion.runtime.features import describe
-from samotion.runtime.images import list_folder
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.tracks import track
+from samotion.runtime.sources.images import list_folder
+from samotion.runtime.sources.open import read_clip
+from samotion.runtime.stages.depth import estimate
+from samotion.runtime.stages.features import describe
+from samotion.runtime.stages.tracks import track
 from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
 # Only geometry is looked at: light and lens cost time and change nothing.

@@ -21,7 +21,7 @@ from samotion.export.training.loop import run
 from samotion.export.training.photographs import Photographs, load, look, whole
 from samotion.export.training.semantics_views import WHOLE, Recipe, Views, views
 from samotion.export.vit import VisionTransformer
-from samotion.runtime.preprocess import normalised
+from samotion.runtime.ops.preprocess import normalised
 
 PAIRS = 8
 RATE = 1.5e-3

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from samotion.export.dinov2 import NANO
 from samotion.export.training.photographs import Photographs, Rng, blob, look, paste, recolour, whole, window
-from samotion.runtime.preprocess import normalised
+from samotion.runtime.ops.preprocess import normalised
 from samotion.runtime.values import Bytes, Float, Int
 
 SIZE = (196, 196)

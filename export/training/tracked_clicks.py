@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.runtime.prompts import background_points, densest, in_mask, spread
+from samotion.runtime.stages.prompts import background_points, densest, in_mask, spread
+from samotion.runtime.stages.votes import drawn
 from samotion.runtime.values import Bool, Float
-from samotion.runtime.votes import drawn
 
 Rng = np.random.Generator
 Points = NDArray[np.float64]

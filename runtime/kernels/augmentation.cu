@@ -1,4 +1,4 @@
-// The motion network's 88 channels of a track and frame. Twins: samotion.runtime.between.normalised_xy,
+// The motion network's 88 channels of a track and frame. Twins: samotion.runtime.ops.reference.normalised_xy,
 // samotion.runtime.kernels.twins.augmented. N tracks over T frames.
 #include "common.h"
 

@@ -8,7 +8,7 @@ CHANNELS = 88  # the encoder's, as in augmentation.cu
 def normalise(launch: Launch, xy: Array, size: tuple[int, int], out: Array) -> None:
     """Bring pixels (N, T, 2) float32 of frames of ``size`` (height, width) into [-1, 1].
 
-    Twin: samotion.runtime.between.normalised_xy.
+    Twin: samotion.runtime.ops.reference.normalised_xy.
     """
     tracks, frames = xy.shape[:2]
     numbers = checked(2 * tracks * frames)

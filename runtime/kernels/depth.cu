@@ -1,5 +1,5 @@
 // A network's disparity at the frame's size, scaled to [0, 1] in each frame.
-// Twin: samotion.runtime.between.unit_disparity.
+// Twin: samotion.runtime.ops.reference.unit_disparity.
 // Kernels in order: depth_begin, depth_enlarge, depth_scale.
 #include "common.h"
 

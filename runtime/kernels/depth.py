@@ -1,4 +1,4 @@
-"""Disparity at the frame's size on a device. Twin: samotion.runtime.between.unit_disparity."""
+"""Disparity at the frame's size on a device. Twin: samotion.runtime.ops.reference.unit_disparity."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-// Semantic features of tracks. Twin: samotion.runtime.between.cells. N tracks over T frames, C channels.
+// Semantic features of tracks. Twin: samotion.runtime.ops.reference.cells. N tracks over T frames, C channels.
 #include "common.h"
 
 // The cell along one axis, as NumPy on x86 converts float32 to int64: toward zero, and what does not fit (NaN and

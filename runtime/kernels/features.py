@@ -1,4 +1,4 @@
-"""Semantic features of tracks on a device. Twin: samotion.runtime.between.cells."""
+"""Semantic features of tracks on a device. Twin: samotion.runtime.ops.reference.cells."""
 
 from samotion.runtime.kernels.launching import Array, Launch, checked
 

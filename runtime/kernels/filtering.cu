@@ -1,4 +1,4 @@
-// From a tracker's logits to tracks that later stages may trust. Twin: samotion.runtime.filtering.filter_tracks.
+// From a tracker's logits to tracks that later stages may trust. Twin: samotion.runtime.ops.visibility.filter_tracks.
 // N tracks over T frames. Kernels in order: filter_begin, filter_judge, filter_count, filter_place, filter_gather,
 // filter_mend.
 #include "common.h"
@@ -118,7 +118,7 @@ extern "C" __global__ void filter_mend(const int* seen, const int* rank, const u
 }
 
 // xy (N, T, 2) from pixels of the tracker's input to those of the frame, exact at the query itself; queries (N, 3) as
-// (t, y, x). Twin: samotion.runtime.between.in_frame.
+// (t, y, x). Twin: samotion.runtime.ops.reference.in_frame.
 extern "C" __global__ void filter_in_frame(float* xy, const float* queries, int numbers, int frames, float scale_x,
                                            float scale_y) {
     int i = thread_number();

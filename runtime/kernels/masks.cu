@@ -1,9 +1,9 @@
 // From low-resolution logits to object ids: small holes filled, enlarged, thresholded, painted.
-// Twins: samotion.runtime.between.fill_holes, samotion.runtime.kernels.twins.enlarged_masks,
-// samotion.runtime.writing.labels_of. K masks of h x w logits; an index goes through all of them.
+// Twins: samotion.runtime.ops.reference.fill_holes, samotion.runtime.kernels.twins.enlarged_masks,
+// samotion.runtime.output.writer.labels_of. K masks of h x w logits; an index goes through all of them.
 #include "common.h"
 
-#define HOLE_PIXELS 8  // as in samotion.runtime.between
+#define HOLE_PIXELS 8  // as in samotion.runtime.ops.reference
 #define FILLED 0.1f
 
 // NaN counts as object, as in the twin.

@@ -16,7 +16,7 @@ def hole_buffers(objects: int, height: int, width: int) -> Buffers:
 def fill_holes(launch: Launch, logits: Array, out: Mapping[str, Array]) -> None:
     """Fill the small background islands of masks (K, h, w) float32, each by itself, into out["filled"].
 
-    Twin: samotion.runtime.between.fill_holes, mask by mask. out: see ``hole_buffers``.
+    Twin: samotion.runtime.ops.reference.fill_holes, mask by mask. out: see ``hole_buffers``.
     """
     objects, height, width = logits.shape
     pixels = checked(objects * height * width)
@@ -40,7 +40,7 @@ def enlarge(launch: Launch, logits: Array, tables: tuple[Array, ...], masks: Arr
 def paint(launch: Launch, masks: Array, identities: Array, labels: Array) -> None:
     """Paint masks (K, H, W) bool in the colours ``identities`` (K,) int64, ascending; lower ones are on top.
 
-    labels: (H, W) uint8, or uint16 for identities above 255. Twin: samotion.runtime.writing.labels_of.
+    labels: (H, W) uint8, or uint16 for identities above 255. Twin: samotion.runtime.output.writer.labels_of.
     """
     objects, height, width = masks.shape
     checked(objects * height * width)

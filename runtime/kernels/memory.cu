@@ -1,4 +1,4 @@
-// What objects remember, brought together for the network. Twin: samotion.runtime.between.padded.
+// What objects remember, brought together for the network. Twin: samotion.runtime.ops.reference.padded.
 #include "common.h"
 
 // out (rows, length): copies of the rows that lie at ``addresses``, zeros where that is 0.

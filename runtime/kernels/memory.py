@@ -1,4 +1,4 @@
-"""Memories brought together on a device. Twin: samotion.runtime.between.padded."""
+"""Memories brought together on a device. Twin: samotion.runtime.ops.reference.padded."""
 
 import math
 

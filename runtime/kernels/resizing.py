@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from samotion.runtime.kernels import tables
 from samotion.runtime.kernels.launching import Array, Launch, checked
-from samotion.runtime.preprocess import MEAN, NORMALISED, SIGNED, STD
+from samotion.runtime.ops.preprocess import MEAN, NORMALISED, SIGNED, STD
 from samotion.runtime.values import Float
 
 Network = Literal["tracker", "depth", "semantics", "masks"]
@@ -36,7 +36,7 @@ class Recipe:
 
 
 def recipe(frame: tuple[int, int], size: tuple[int, int], network: Network, published: bool = False) -> Recipe:
-    """Return how a frame (height, width) becomes ``size`` for a network, as samotion.runtime.resizing does it.
+    """Return how a frame (height, width) becomes ``size`` for a network, as samotion.runtime.ops.resize does it.
 
     published: PUBLISHED instead of OURS.
     """

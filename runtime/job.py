@@ -1,0 +1,167 @@
+"""One input from its frames to its folder: reading ahead, computing, and writing behind, all at the same time."""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from samotion.engines.bundle import Bundle
+from samotion.runtime.memory_budget import Fit, fit, peak_memory
+from samotion.runtime.output.writer import ResultWriter
+from samotion.runtime.pipeline import stream
+from samotion.runtime.progress import Progress
+from samotion.runtime.settings import Settings
+from samotion.runtime.sources.prefetch import Behind, FramesAhead
+from samotion.runtime.sources.source import Frame, Source
+from samotion.runtime.sources.windows import cut
+from samotion.runtime.values import Piece
+
+AHEAD = 32  # frames read ahead where all are one window: nothing is computed before the last is there
+STOPPING = b"ending: what was read until now is still worked on; once more keeps only what is done\n"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """How inputs are processed. budget: bytes of memory, None for no limit. note: told what a user should know.
+
+    about: what else result.json says, asked when all else is done.
+    """
+
+    bundle: Bundle
+    settings: Settings
+    out: Path
+    overlay: bool
+    budget: int | None
+    progress: Progress
+    note: Callable[[str], None]
+    about: Callable[[], dict[str, Any]]
+
+
+def process(source: Source, job: Job) -> str:
+    """Find what moves in ``source``, write OUT/<name>, and return the line that says what was found and where it is.
+
+    A source without an end ends at the first SIGINT or SIGTERM with what was read by then; a second one keeps only
+    the finished windows. Raises SamotionError, or KeyboardInterrupt where there is nothing to keep.
+    """
+    with FramesAhead(source, AHEAD) as ahead, _ended_by_signals(source, ahead):
+        frames = iter(ahead)
+        with job.progress.stage("reading", 1) as stage:
+            first = next(frames, None)
+            if first is None:
+                raise KeyboardInterrupt  # stopped before there was anything
+            fitted = _fitted(first, job)
+            settings = dataclasses.replace(job.settings, window=fitted.window) if fitted else job.settings
+            ahead.most = settings.window - settings.overlap if settings.window else AHEAD
+            live = _Live(source, ahead, settings, job.note) if source.endless else None
+            windows = cut(source, itertools.chain([first], frames), settings)
+            windows = itertools.chain([next(windows)], windows)
+            stage.advance()
+        with ResultWriter(job.out, source.name, job.overlay) as writer:
+            with Behind(live.watched(writer.add) if live else writer.add) as behind:
+                try:
+                    for piece in stream(windows, job.bundle, settings, job.progress):
+                        behind.put(piece)
+                        del piece  # or its frames stay until the next window is done
+                except KeyboardInterrupt:
+                    if not (source.endless and writer.record.frames):
+                        raise
+            facts = {**job.about(), "settings": dataclasses.asdict(settings)}
+            facts |= {"live": live.facts()} if live else {}
+            facts |= {"memory": _memory(fitted, job.note)} if fitted else {}
+            with job.progress.stage("finishing", 1) as stage:
+                folder = writer.finish(facts, source.count)
+                stage.advance()
+    return f"{source.label}: {writer.summary} -> {folder}"
+
+
+def _fitted(first: Frame, job: Job) -> Fit | None:
+    """Return the window that the budget allows for frames of the first one's size, and say so."""
+    if job.budget is None:
+        return None
+    height, width, _ = first.image.shape
+    fitted = fit(job.budget, (height, width), job.bundle, job.settings)
+    job.note(fitted.line)
+    return fitted
+
+
+def _memory(fitted: Fit, note: Callable[[str], None]) -> dict[str, Any]:
+    """Return what result.json says of memory; a budget that did not hold is told."""
+    peak = peak_memory()
+    if peak is not None and peak > fitted.budget:
+        note(f"the memory budget of {fitted.budget / 2**30:.2f} GiB did not hold: {peak / 2**30:.2f} GiB were used")
+    return {"budget": fitted.budget, "estimate": fitted.estimate, "peak": peak}
+
+
+class _Live:
+    """What is told of a source without an end: how far the masks are behind it, and what it lost."""
+
+    def __init__(self, source: Source, ahead: FramesAhead, settings: Settings, note: Callable[[str], None]) -> None:
+        self._source = source
+        self._ahead = ahead
+        self._worst = 0.0
+        self._wait = None if not settings.window else settings.window - settings.overlap
+        if self._wait is not None:
+            note(
+                f"{source.label}: masks come {self._wait} frames ({self._seconds:.1f} s) after a frame at most, the "
+                f"first after {settings.window}, and then the time to compute a window; Ctrl-C ends it and keeps them"
+            )
+
+    @property
+    def _seconds(self) -> float:
+        return 0.0 if self._wait is None else self._wait * self._ahead.stride / float(self._source.fps)
+
+    def watched(self, write: Callable[[Piece], None]) -> Callable[[Piece], None]:
+        """Return ``write`` with an eye on how long the frames of a piece had to wait for it."""
+
+        def watching(piece: Piece) -> None:
+            write(piece)
+            self._worst = max(self._worst, time.monotonic() - piece.arrived)
+
+        return watching
+
+    def facts(self) -> dict[str, Any]:
+        """Return what result.json says; seconds are those stated and the longest from a frame read to its mask."""
+        return {
+            "real_time": self._source.real_time,
+            "stopped": self._source.stopped,
+            "latency_frames": self._wait,
+            "latency_seconds": round(self._seconds, 3),
+            "worst_seconds": round(self._worst, 3),
+            "dropped": self._ahead.dropped,
+            "stride": self._ahead.stride,
+        }
+
+
+@contextlib.contextmanager
+def _ended_by_signals(source: Source, ahead: FramesAhead) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end a source without an end, the first time; then they interrupt as ever."""
+    if not source.endless or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+
+    def end(*_: object) -> None:
+        for number in numbers:
+            signal.signal(number, _interrupt)
+        ahead.stop()
+        with contextlib.suppress(OSError):  # print() may be just what the signal interrupted
+            os.write(2, STOPPING)
+
+    for number in numbers:
+        signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

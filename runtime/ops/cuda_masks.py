@@ -1,0 +1,95 @@
+"""Masks on a GPU: small holes, and masks of the frames' size.
+
+A frame's logits stay on the GPU until every frame is drawn; then masks come down, once. Where they follow the frame's
+edges it is the logits that come down, a fraction of the masks' size, and the host refines them (refining.Edges), to
+the bit as without a GPU.
+"""
+# ruff: noqa: D102 - Arrays and Easel say what each does
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from samotion.engines.device import DeviceArray
+from samotion.engines.engine import Array
+from samotion.runtime.kernels import masks, tables
+from samotion.runtime.kernels.queue import Queue
+from samotion.runtime.ops.guided_filter import Enlarge, enlarger
+from samotion.runtime.ops.interface import Canvas, Held
+from samotion.runtime.values import Bool, Clip, Float
+
+NOTHING = 0xBF800000  # the bits of -1: logits of an empty mask
+
+Constants = Callable[[Any, Callable[[], Sequence[Array]]], tuple[DeviceArray, ...]]
+
+
+def filled(queue: Queue, logits: DeviceArray) -> DeviceArray:
+    """Return masks (K, h, w) of logits with their small holes filled."""
+    count, height, width = logits.shape
+    out = queue.buffers(masks.hole_buffers(count, height, width))
+    with queue.reading(logits) as launch:
+        masks.fill_holes(launch, logits, out)
+    return out["filled"]
+
+
+class GpuEasel:
+    """Makes masks of the size of one clip's frames; see samotion.runtime.ops.interface.Easel."""
+
+    def __init__(self, clip: Clip, follow_edges: bool, queue: Queue, constants: Constants) -> None:
+        self.shape = (len(clip.frames), *clip.size)
+        self.queue = queue
+        self.refine: Enlarge | None = enlarger(clip, True) if follow_edges else None
+        self._constants = constants
+
+    def mask(self, frame: int, logits: Held) -> Bool:
+        if self.refine is not None:
+            coarse: Float = logits.numpy()
+            return self.refine(frame, coarse)
+        return np.array(self.enlarged(logits.reshape(1, *logits.shape))[0])
+
+    def canvas(self, objects: int) -> Canvas:
+        return _GpuCanvas(self, objects)
+
+    def enlarged(self, logits: DeviceArray) -> Bool:
+        """Return logits (T, h, w) as masks (T, H, W) on the host, until the next are asked for."""
+        (count, height, width), (tall, wide) = logits.shape, self.shape[1:]
+
+        def made() -> Sequence[Array]:
+            return (*tables.linear(width, wide), *tables.linear(height, tall, sides=False))
+
+        across, across_weight, down, down_weight = self._constants(("masks", logits.shape[1:], (tall, wide)), made)
+        out = self.queue.array((count, tall, wide), np.bool_)
+        with self.queue.reading(logits) as launch:
+            masks.enlarge(launch, logits, (across, across_weight, down, down_weight), out)
+        return np.asarray(self.queue.fetched(out), np.bool_)
+
+
+class _GpuCanvas:
+    def __init__(self, easel: GpuEasel, objects: int) -> None:
+        self._easel, self._objects = easel, objects
+        self._logits: DeviceArray | None = None
+        self._drawn: set[tuple[int, int]] = set()
+
+    def draw(self, k: int, frame: int, logits: Held) -> None:
+        queue = self._easel.queue
+        if self._logits is None:
+            self._logits = queue.array((self._objects, self._easel.shape[0], *logits.shape))
+            with queue.reading():
+                queue.fill(self._logits, NOTHING)
+        with queue.reading(logits):
+            queue.copy(logits, self._logits[k][frame])
+        self._drawn.add((frame, k))
+
+    def masks(self) -> Bool:
+        out = np.zeros((self._objects, *self._easel.shape), np.bool_)
+        if self._logits is None:
+            return out
+        if self._easel.refine is None:
+            for k, own in enumerate(out):
+                own[:] = self._easel.enlarged(self._logits[k])
+            return out
+        found: Any = self._logits.numpy()
+        for frame, k in sorted(self._drawn):  # frame by frame, whose edges are looked at once for all objects
+            out[k, frame] = self._easel.refine(frame, found[k, frame])
+        return out

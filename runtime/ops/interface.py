@@ -1,0 +1,93 @@
+"""What stages ask of the place where their arrays are: the host (on_host) or a GPU (on_gpu).
+
+There is one stage code. It names what it wants done and hands on what it gets, ``Held``: NumPy's arrays on the host,
+samotion.engines.device.DeviceArray on a GPU. Of both it may take parts along the first axis, and reshape them. What
+engines want beside, small arrays that the host makes, may be given to ``run`` as they are.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from samotion.engines.engine import Array, Engine
+from samotion.runtime.kernels.resizing import Network
+from samotion.runtime.ops.resize import Kernels
+from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
+
+Held = Any
+
+
+class Canvas(Protocol):
+    """Masks (K, T, H, W) of a clip's objects, empty where nothing is drawn."""
+
+    def draw(self, k: int, frame: int, logits: Held) -> None:
+        """Draw object ``k`` on ``frame`` from its logits (h, w), holes filled; several threads may, elsewhere."""
+
+    def masks(self) -> Bool:
+        """Return all masks, on the host."""
+
+
+class Easel(Protocol):
+    """Makes masks of the size of one clip's frames."""
+
+    def mask(self, frame: int, logits: Held) -> Bool:
+        """Return logits (h, w) as a mask (H, W), on the host."""
+
+    def canvas(self, objects: int) -> Canvas:
+        """Return an empty canvas."""
+
+
+class Arrays(Protocol):
+    """One place for arrays. Shapes: B images, N tracks over T frames, K objects, frames of H×W pixels."""
+
+    steady: bool  # shapes that could change from frame to frame are padded, so that they do not
+
+    def run(self, engine: Engine, **inputs: Held) -> Mapping[str, Held]:
+        """Return an engine's answers, left where they are."""
+
+    def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: Kernels) -> Held:
+        """Return some of the clip's frames as a network's input (B, 3, h, w) of ``size``."""
+
+    def up(self, array: Array) -> Held:
+        """Return a host array's values there."""
+
+    def down(self, array: Held) -> Any:
+        """Return values on the host."""
+
+    def down_tracks(self, tracks: Tracks) -> Tracks:
+        """Return tracks on the host."""
+
+    def empty(self, network: Network, shape: tuple[int, ...]) -> Held:
+        """Return float32 that the steps behind ``network`` will write to."""
+
+    def zeros(self, shape: tuple[int, ...]) -> Held:
+        """Return float32 zeros, which nobody may write to."""
+
+    def joined(self, parts: Sequence[Held]) -> Held:
+        """Return arrays one after the other along the first axis."""
+
+    def padded(self, rows: Sequence[Sequence[Held]], shape: tuple[int, ...]) -> Held:
+        """Return the rows of K objects as (K, *shape): see between.padded."""
+
+    def in_frame(self, xy: Held, queries: Int | Float, scale: Float) -> None:
+        """Bring tracks (N, T, 2) in place to the frame's pixels: see between.in_frame."""
+
+    def filtered(self, xy: Held, occlusion: Held, expected_distance: Held, query_frame: Int) -> Tracks:
+        """Return the tracks, of Held, that are ever visible: see filtering.filter_tracks."""
+
+    def every(self, array: Held, first: int, pace: int) -> Held:
+        """Return every ``pace``-th frame, from ``first`` on, of what tracks have on each (N, T, …)."""
+
+    def normalised_xy(self, xy: Held, frame: tuple[int, int]) -> Held:
+        """Return pixels (N, T, 2) in [-1, 1]: see between.normalised_xy."""
+
+    def unit_disparity(self, found: Held, out: Held) -> None:
+        """Enlarge maps (B, h, w) to ``out`` (B, H, W), each from 0 to 1: see between.unit_disparity."""
+
+    def sample(self, grid: Held, tracks: Tracks, frame: int, size: tuple[int, int], out: Held) -> None:
+        """Fill the rows of ``out`` (N, C) whose tracks were asked on ``frame`` from its grid (h, w, C)."""
+
+    def filled(self, logits: Held) -> Held:
+        """Return masks (K, h, w) of logits with their small holes filled: see between.fill_holes."""
+
+    def easel(self, clip: Clip, follow_edges: bool) -> Easel:
+        """Return what makes masks of the size of the clip's frames."""

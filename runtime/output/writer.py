@@ -1,0 +1,152 @@
+"""Writing of a result, piece by piece: masks, overlay, tracks and facts of one input, all of it or nothing."""
+
+import logging
+import zipfile
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from samotion.runtime.output.atomic import RECORD, staged
+from samotion.runtime.output.overlay import Overlay
+from samotion.runtime.output.palette import davis_palette
+from samotion.runtime.output.record import Record, write_json
+from samotion.runtime.values import Bool, Int, Labels, Piece, Result
+from samotion.runtime.version import PROGRAM, version
+
+log = logging.getLogger(__name__)
+
+MOST_COLOURS = 255  # ids that an indexed PNG can hold
+
+
+class ResultWriter:
+    """OUT/<name> as it comes to be; a context manager. An earlier result is replaced once this one is whole.
+
+    masks/NNNNN.png: one per processed frame, numbered by source frame, source size, indexed, 0 background; 16 bits
+    of grey where an id above 255 is seen. overlay.mp4: at the size of the processed frames. tracks.npz: xy in
+    pixels of the processed frames, those of the second window as xy_1 and so on. result.json: what finish() is
+    told plus what was found; windows are [first, end) among the processed frames; each object's lists begin at
+    processed frame ``start``; boxes are [x0, y0, x1, y1] with x1, y1 exclusive, areas count pixels, both at source
+    size, null and 0 where an object is not seen. Raises OutputError.
+    """
+
+    def __init__(self, out: Path, name: str, overlay: bool = True) -> None:
+        self.record = Record()
+        self._target = out / name
+        self._overlay: Overlay | None = None
+        self._with_overlay = overlay
+        self._stack = ExitStack()
+        self._palette = davis_palette().tobytes()
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            self._folder = stack.enter_context(staged(self._target.parent, self._target.name))
+            (self._folder / "masks").mkdir()
+            tracks = zipfile.ZipFile(self._folder / "tracks.npz", "w", zipfile.ZIP_DEFLATED)
+            self._tracks = stack.enter_context(tracks)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+
+    def add(self, piece: Piece) -> None:
+        """Write what the next window adds."""
+        begin = self.record.frames
+        self.record.add_frames(piece)
+        for index, source in enumerate(piece.clip.source_index):
+            self._write_mask(piece, index, int(source), begin + index)
+        if self._with_overlay:
+            if self._overlay is None:
+                self._overlay = self._stack.enter_context(Overlay(self._folder / "overlay.mp4", piece.clip))
+            self._overlay.add(piece.clip, lambda t: labels_of(piece.masks.values[:, t], piece.identities))
+        self._write_tracks(piece)
+
+    def finish(self, about: dict[str, Any], source_frames: int) -> Path:
+        """Write the facts and return the folder's name to be; source_frames: how many frames the source has."""
+        record = {
+            "program": PROGRAM,
+            "version": version(),
+            **about,
+            "message": self.summary,
+            "input": {**about.get("input", {}), **self.record.input(source_frames)},
+            "windows": self.record.windows,
+            "objects": self.record.objects(),
+            "seconds": {stage: round(seconds, 4) for stage, seconds in self.record.seconds.items()},
+        }
+        write_json(self._folder / RECORD, record)
+        return self._target
+
+    @property
+    def summary(self) -> str:
+        """In words what was found."""
+        return summary(self.record.count, self.record.frames)
+
+    def _write_mask(self, piece: Piece, index: int, source: int, number: int) -> None:
+        labels = labels_of(piece.masks.values[:, index], piece.identities)
+        if labels.shape != piece.clip.source_size:
+            size = piece.clip.source_size[::-1]
+            larger = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
+            labels = np.asarray(larger, np.uint8) if larger.dtype == np.uint8 else np.asarray(larger, np.uint16)
+        for identity in piece.identities:
+            self.record.add_object(int(identity), number, labels == identity)
+        if labels.max(initial=0) <= MOST_COLOURS:
+            image = Image.fromarray(labels.astype(np.uint8))
+            image.putpalette(self._palette)
+        else:
+            image = Image.fromarray(labels)
+        image.save(self._folder / "masks" / f"{source:05d}.png", compress_level=3)  # flat areas: a third of the time
+
+    def _write_tracks(self, piece: Piece) -> None:
+        number = len(self.record.windows) - 1
+        arrays = {
+            "xy": piece.tracks.xy,
+            "visible": piece.tracks.visible,
+            "confidence": piece.tracks.confidence,
+            "probability": piece.labels.probability,
+            "dynamic": piece.labels.dynamic,
+            "query_frame": piece.tracks.query_frame,
+        }
+        for name, values in arrays.items():
+            entry = f"{name}_{number}.npy" if number else f"{name}.npy"
+            with self._tracks.open(entry, "w", force_zip64=True) as file:  # as numpy.savez writes it
+                np.lib.format.write_array(file, values, allow_pickle=False)
+
+
+def write_result(result: Result, out: Path, about: dict[str, Any], overlay: bool = True) -> Path:
+    """Write OUT/<clip name> as ResultWriter describes it, all at once, and return it. Raises OutputError."""
+    identities = np.arange(1, len(result.masks.values) + 1)
+    piece = Piece(result.clip, identities, result.masks, result.tracks, result.labels, 0, result.seconds, 0.0)
+    with ResultWriter(out, result.clip.name, overlay) as writer:
+        writer.add(piece)
+        return writer.finish(about, result.clip.source_count)
+
+
+def label_map(result: Result, index: int) -> Labels:
+    """Return (H, W) ids of one frame at its own size: 0 background, k+1 object k, lower ids on top."""
+    masks = result.masks.values[:, index]
+    return labels_of(masks, np.arange(1, len(masks) + 1))
+
+
+def labels_of(masks: Bool, identities: Int) -> Labels:
+    """Return (H, W) ids, 0 background, of masks (K, H, W) whose identities (K,) ascend; lower ids are on top."""
+    small = identities.max(initial=0) <= MOST_COLOURS
+    labels: Labels = np.zeros(masks.shape[1:], np.uint8 if small else np.uint16)
+    for mask, identity in zip(reversed(masks), reversed(identities), strict=True):
+        labels[mask] = identity
+    return labels
+
+
+def summary(count: int, frames: int) -> str:
+    """Return in words that ``count`` objects were found in so many frames."""
+    if count:
+        return f"{count} moving object{'s' if count > 1 else ''} in {frames} frames"
+    if frames == 1:
+        return "1 frame: nothing can be said to move"
+    return f"nothing moves in {frames} frames"

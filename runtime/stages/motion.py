@@ -1,0 +1,75 @@
+"""Which tracks move by themselves (the motion network, then the published choice of a threshold)."""
+
+import numpy as np
+
+from samotion.engines.bundle import Bundle
+from samotion.runtime.ops.interface import Arrays
+from samotion.runtime.ops.numpy_ops import HOST
+from samotion.runtime.progress import Progress
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Bool, Clip, Disparity, Features, Float, MotionLabels, Tracks
+
+# The first threshold that at least ENOUGH tracks exceed is taken; long clips ask for more.
+THRESHOLDS = (0.95, 0.93, 0.90, 0.85, 0.80, 0.75, 0.70)
+LONG_THRESHOLDS = (0.99, 0.98, 0.97, 0.96, 0.95)
+LONG_FRAMES = 300
+ENOUGH = 10
+LAST_RESORT = 3
+# Tracks less likely to move than this may be clicked as background: those between may lie on an object.
+STILL = 0.3
+
+
+def label(
+    clip: Clip,
+    tracks: Tracks,
+    disparity: Disparity,
+    features: Features,
+    bundle: Bundle,
+    settings: Settings,
+    progress: Progress,
+    arrays: Arrays = HOST,
+) -> MotionLabels:
+    """Return each track's probability of moving by itself and the tracks chosen as dynamic.
+
+    tracks, disparity, features: where ``arrays`` has them; what comes back is on the host.
+
+    Where the settings limit the frames that the network sees at once, a longer clip is seen as several interleaved
+    ones, and a track's probability is their mean, each weighted by the frames in which it shows the track.
+    """
+    if not len(tracks.xy):
+        return MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
+    frames = len(clip.frames)
+    pace = 1 if settings.motion_frames is None else -(-frames // settings.motion_frames)
+    xy, engine = arrays.normalised_xy(tracks.xy, clip.size), bundle.engine("motion")
+    visible, maps = arrays.down(tracks.visible), disparity.values
+    total, weight = np.zeros(len(xy)), np.zeros(len(xy))
+    with progress.stage("motion", pace) as stage:
+        for first in range(pace):
+            answer = arrays.run(
+                engine,
+                xy=arrays.every(xy, first, pace),
+                visible=arrays.every(tracks.visible, first, pace),
+                visibility=arrays.every(tracks.visibility, first, pace),
+                confidence=arrays.every(tracks.confidence, first, pace),
+                disparity=maps if pace == 1 else arrays.joined([maps[t : t + 1] for t in range(first, frames, pace)]),
+                semantics=features.values,
+            )
+            seen = visible[:, first::pace].sum(axis=1)
+            total += seen * arrays.down(answer["probability"]).astype(np.float64)
+            weight += seen
+            stage.advance()
+    probability = (total / weight).astype(np.float32)
+    return MotionLabels(probability, choose(probability, frames, settings))
+
+
+def choose(probability: Float, frames: int, settings: Settings) -> Bool:
+    """Return which tracks (N,) are dynamic; none, or the likeliest three, where no threshold finds enough."""
+    ladder = LONG_THRESHOLDS if frames > LONG_FRAMES else THRESHOLDS
+    for threshold in ladder if settings.dynamic_above is None else (settings.dynamic_above,):
+        chosen = probability > threshold
+        if chosen.sum() >= ENOUGH:
+            return chosen
+    chosen = np.zeros(len(probability), np.bool_)
+    if settings.best_three:
+        chosen[np.argsort(-probability, kind="stable")[:LAST_RESORT]] = True
+    return chosen
