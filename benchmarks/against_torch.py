@@ -17,7 +17,7 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.errors import EngineError
 
 if TYPE_CHECKING:
-    from samotion.export.graph import GraphSpec
+    from samotion.export.networks.spec import GraphSpec
 
 SAME = 1e-3  # relative error up to which both sides count as the same network
 
@@ -53,7 +53,7 @@ def against_torch(bundle: Bundle, recorded: Mapping[str, Inputs], threads: int, 
 def _specs(bundle: Bundle) -> "list[GraphSpec]":
     """Return the graphs of the bundle's preset in PyTorch, with its weights; never downloads any."""
     from samotion.export.presets import choose
-    from samotion.export.sources import sources
+    from samotion.export.weights.sources import sources
 
     found = sources(choose(bundle.name), None, True, print)
     return [spec for source in found.values() for spec in source.network.graphs(source.filled())]

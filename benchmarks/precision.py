@@ -86,7 +86,7 @@ def overall(clips: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _benchmark(args: argparse.Namespace) -> int:
     """Run both bundles over the clips, print the table and write the report."""
-    from samotion.export.precision import rounded_bundle
+    from samotion.export.precision.convert import rounded_bundle
 
     if args.out is not None:
         check_writable(args.out)  # known before long work

@@ -5,10 +5,10 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from samotion.engines.manifest import FILE, GraphEntry, Manifest
-from samotion.export.onnx_graph import export
+from samotion.export.graph.export import export
 from samotion.export.presets import Preset
-from samotion.export.sources import Source, is_random, sources
 from samotion.export.staged import staged
+from samotion.export.weights.sources import Source, is_random, sources
 
 Tell = Callable[[str], None]
 

@@ -96,10 +96,10 @@ def _converted(options: argparse.Namespace, source: Path, out: Path, tell: Calla
     """Write the bundle in ``source`` to ``out`` in the precision asked for."""
     if options.precision == FP16:
         from samotion.engines.ort.session import Execution
-        from samotion.export.precision import convert
+        from samotion.export.precision.convert import convert
 
         return convert(source, out, options.calibrate, tell, Execution(options.provider))[0]
-    from samotion.export.quantise import convert as quantise
+    from samotion.export.precision.int8 import convert as quantise
 
     return quantise(source, out, options.calibrate, tell, for_plans=options.backend in BACKENDS)[0]
 
@@ -109,7 +109,7 @@ def _graphs(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
     # PyTorch takes seconds to import: --help and wrong options must not wait for it.
     from samotion.export.bundle import write
     from samotion.export.presets import choose
-    from samotion.export.sources import is_random
+    from samotion.export.weights.sources import is_random
 
     preset = choose(options.preset or "nano", options.masks, options.depth)
     for name, network in preset.networks.items() if not is_random(options.weights) else ():

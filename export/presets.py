@@ -10,14 +10,15 @@ from torch import nn
 
 from samotion.engines.errors import SettingsError
 from samotion.engines.manifest import DepthInput, MasksInput, SemanticsInput, TrackerInput
-from samotion.export import depth_anything, dinov2, motion, tapir, vit
-from samotion.export.depth_anything import DepthAnything, DepthParams
-from samotion.export.graph import GraphSpec
-from samotion.export.sam2.graphs import graphs as sam2_graphs
-from samotion.export.sam2.model import Sam2
-from samotion.export.sam2.params import NANO as SAM2_NANO
-from samotion.export.sam2.params import OFFICIAL as SAM2_SIZES
-from samotion.export.sam2.params import Sam2Params
+from samotion.export.networks import depth_anything, dinov2, tapir, vit
+from samotion.export.networks.depth_anything import DepthAnything, DepthParams
+from samotion.export.networks.motion import motion_network
+from samotion.export.networks.sam2.sam2_graphs import graphs as sam2_graphs
+from samotion.export.networks.sam2.sam2_model import Sam2
+from samotion.export.networks.sam2.sam2_params import NANO as SAM2_NANO
+from samotion.export.networks.sam2.sam2_params import OFFICIAL as SAM2_SIZES
+from samotion.export.networks.sam2.sam2_params import Sam2Params
+from samotion.export.networks.spec import GraphSpec
 
 T = TypeVar("T")
 
@@ -113,8 +114,8 @@ BOOTSTAPIR = _official(
     lambda: tapir.Tapir(tapir.OFFICIAL), tapir.graphs, url=f"{TAPNET}/bootstapir_checkpoint_v2.pt", licence=APACHE
 )
 MOTION = _official(
-    lambda: motion.MotionNetwork(motion.OFFICIAL),
-    motion.graphs,
+    lambda: motion_network.MotionNetwork(motion_network.OFFICIAL),
+    motion_network.graphs,
     url=f"{MOSEG}/moseg.pth",
     licence=MOTION_LICENCE,
     under="model_state_dict",
@@ -164,7 +165,9 @@ NANO = Preset(
         "tracker": _own(lambda: tapir.Tapir(tapir.NANO), tapir.graphs, "tapir.safetensors"),
         "depth": _own(lambda: DepthAnything(depth_anything.NANO), depth_anything.graphs, "depth.safetensors"),
         "semantics": _own(lambda: vit.VisionTransformer(dinov2.NANO), dinov2.graphs, "semantics.safetensors"),
-        "motion": _own(lambda: motion.MotionNetwork(motion.NANO), motion.graphs, "motion.safetensors"),
+        "motion": _own(
+            lambda: motion_network.MotionNetwork(motion_network.NANO), motion_network.graphs, "motion.safetensors"
+        ),
         "masks": _own(lambda: Sam2(SAM2_NANO), sam2_graphs, "masks.safetensors"),
     },
     tracker=TrackerInput(tapir.NANO.resolution),

@@ -6,10 +6,10 @@ import torch
 
 from samotion.benchmarks.ablation import ROWS, main, table_row
 from samotion.engines.bundle import Bundle
-from samotion.export.motion import NANO, MotionNetwork, example
-from samotion.export.motion_blocks import FirstBlock
-from samotion.export.training.ablated import WITHOUT
+from samotion.export.networks.motion.motion_blocks import FirstBlock
+from samotion.export.networks.motion.motion_network import NANO, MotionNetwork, example
 from samotion.export.training.ablation import bundle_with
+from samotion.export.training.ablation_models import WITHOUT
 
 
 @pytest.fixture(params=WITHOUT)

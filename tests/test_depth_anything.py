@@ -6,9 +6,9 @@ import pytest
 import torch
 from tests.parity_fixtures import images
 
-from samotion.export.depth_anything import BASE, LARGE, NANO, SMALL, DepthAnything, DepthParams, graphs
-from samotion.export.onnx_graph import export, relative_error
-from samotion.export.weights import load, random_state
+from samotion.export.graph.export import export, relative_error
+from samotion.export.networks.depth_anything import BASE, LARGE, NANO, SMALL, DepthAnything, DepthParams, graphs
+from samotion.export.weights.load import load, random_state
 
 HERE = Path(__file__).parent
 

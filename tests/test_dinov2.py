@@ -9,10 +9,10 @@ import torch
 from tests.parity_fixtures import images
 from torch.nn import functional
 
-from samotion.export.dinov2 import NANO, OFFICIAL, example, graphs
-from samotion.export.onnx_graph import export, relative_error
-from samotion.export.vit import VIT_B, VisionTransformer, VitParams
-from samotion.export.weights import load, random_state
+from samotion.export.graph.export import export, relative_error
+from samotion.export.networks.dinov2 import NANO, OFFICIAL, example, graphs
+from samotion.export.networks.vit import VIT_B, VisionTransformer, VitParams
+from samotion.export.weights.load import load, random_state
 
 HERE = Path(__file__).parent
 TINY = VitParams(width=12, depth=2, heads=3, grid=5)

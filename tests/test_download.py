@@ -14,8 +14,8 @@ from filelock import FileLock
 
 from samotion.engines.cache import cache_folder
 from samotion.engines.errors import CheckpointError
-from samotion.export import download
-from samotion.export.download import fetch
+from samotion.export.weights import download
+from samotion.export.weights.download import fetch
 
 CONTENT = b"PK\x03\x04" + bytes(range(256)) * 2000
 HALF = len(CONTENT) // 2

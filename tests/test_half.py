@@ -12,10 +12,10 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 from samotion.engines.engine import TensorSpec
 from samotion.engines.manifest import EMBEDDED, GRAPHS
 from samotion.engines.ort.session import OnnxEngine
-from samotion.export.half import to_half
-from samotion.export.half_rounded import rounded
-from samotion.export.half_view import View, load, save
-from samotion.export.onnx_file import entry_of
+from samotion.export.graph.file import entry_of
+from samotion.export.graph.fp16 import to_half
+from samotion.export.graph.fp16_emulation import rounded
+from samotion.export.graph.index import View, load, save
 
 FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 

@@ -11,11 +11,16 @@ import torch
 from tests import davis_like
 
 from samotion.engines.errors import InputError
-from samotion.export.training import depth, ingredients, mask_clips, masks, motion, semantics, tapir
+from samotion.export.training import ingredients
+from samotion.export.training.depth import depth_recipe
 from samotion.export.training.ingredients import NETWORKS
-from samotion.export.training.motion import Data, drawn, pick
-from samotion.export.training.motion_augment import WHOLE, draw
-from samotion.export.training.motion_data import TrackSample, from_scene
+from samotion.export.training.masks import mask_clips, mask_recipe
+from samotion.export.training.motion import motion_recipe
+from samotion.export.training.motion.motion_augment import WHOLE, draw
+from samotion.export.training.motion.motion_data import TrackSample, from_scene
+from samotion.export.training.motion.motion_recipe import Data, drawn, pick
+from samotion.export.training.semantics import semantics_recipe
+from samotion.export.training.tapir import tapir_recipe
 
 
 @pytest.fixture(scope="module")
@@ -59,17 +64,17 @@ def small(scene: TrackSample, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps and evaluations of a fraction of a second, in which everything occurs."""
     seen = draw(scene, 0, np.random.default_rng(0), replace(WHOLE, stills=False))
     data = Data([scene], {"a": [replace(seen, exact=False)]}, {"b": [seen], "scenes": [seen]})
-    monkeypatch.setattr(motion, "gather", lambda _: data)
+    monkeypatch.setattr(motion_recipe, "gather", lambda _: data)
     for module, name, value in (
-        (tapir, "FRAMES", 3),
-        (tapir, "POINTS", 16),
-        (tapir, "evaluate", partial(tapir.evaluate, scenes=1, points=2)),
-        (depth, "MEASURED", 2),
-        (semantics, "PAIRS", 2),
-        (masks, "IMAGES", 2),
-        (masks, "CORRECTED", 1),
+        (tapir_recipe, "FRAMES", 3),
+        (tapir_recipe, "POINTS", 16),
+        (tapir_recipe, "evaluate", partial(tapir_recipe.evaluate, scenes=1, points=2)),
+        (depth_recipe, "MEASURED", 2),
+        (semantics_recipe, "PAIRS", 2),
+        (mask_recipe, "IMAGES", 2),
+        (mask_recipe, "CORRECTED", 1),
         (mask_clips, "SMALLEST", 1e-4),
-        (masks, "evaluate", partial(masks.evaluate, cases=1, length=2)),
+        (mask_recipe, "evaluate", partial(mask_recipe.evaluate, cases=1, length=2)),
     ):
         monkeypatch.setattr(module, name, value)
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.kernels_host import Host, Place
 
-from samotion.export.motion import NANO, MotionNetwork, MotionParams
+from samotion.export.networks.motion.motion_network import NANO, MotionNetwork, MotionParams
 from samotion.runtime.kernels import augmentation, twins
 from samotion.runtime.ops.reference import normalised_xy
 from samotion.runtime.values import Bool, Float

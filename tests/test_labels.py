@@ -12,7 +12,7 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.engine import Array
 from samotion.engines.errors import SettingsError
 from samotion.export.presets import NANO
-from samotion.export.training.motion_augment import LONGEST
+from samotion.export.training.motion.motion_augment import LONGEST
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.motion import label

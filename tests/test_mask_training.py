@@ -4,13 +4,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samotion.export.sam2 import NANO, Sam2
-from samotion.export.training import mask_clips
-from samotion.export.training.mask_batches import Supply
-from samotion.export.training.mask_clips import CLICKS, clicks, some_clicks
-from samotion.export.training.mask_losses import clip_loss, image_loss
+from samotion.export.networks.sam2 import NANO, Sam2
+from samotion.export.training.masks import mask_clips
+from samotion.export.training.masks.mask_batches import Supply
+from samotion.export.training.masks.mask_clips import CLICKS, clicks, some_clicks
+from samotion.export.training.masks.mask_losses import clip_loss, image_loss
+from samotion.export.training.masks.tracked_clicks import tracked_clicks
 from samotion.export.training.photographs import Photographs
-from samotion.export.training.tracked_clicks import tracked_clicks
 from samotion.runtime.stages.votes import LOGIT
 from samotion.runtime.values import Bool
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor
 
 from samotion.engines.ort.session import OnnxEngine
-from samotion.export.motion import (
+from samotion.export.graph.export import export, relative_error
+from samotion.export.networks.motion.motion_network import (
     NANO,
     OFFICIAL,
     MotionGraph,
@@ -17,8 +18,7 @@ from samotion.export.motion import (
     example,
     graphs,
 )
-from samotion.export.onnx_graph import export, relative_error
-from samotion.export.weights import load, random_state
+from samotion.export.weights.load import load, random_state
 
 HERE = Path(__file__).parent
 

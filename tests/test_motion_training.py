@@ -14,12 +14,18 @@ from hypothesis import strategies as st
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec
 from samotion.engines.manifest import DepthInput, SemanticsInput, TrackerInput
-from samotion.export.motion import NANO, MotionNetwork
-from samotion.export.motion_blocks import Attention
-from samotion.export.training import motion_augment
-from samotion.export.training.motion import average_precision, balanced_loss, logits_of
-from samotion.export.training.motion_augment import PIXEL, draw
-from samotion.export.training.motion_data import TrackSample, clip_files, from_scene, labels_from_masks, variants
+from samotion.export.networks.motion.motion_blocks import Attention
+from samotion.export.networks.motion.motion_network import NANO, MotionNetwork
+from samotion.export.training.motion import motion_augment
+from samotion.export.training.motion.motion_augment import PIXEL, draw
+from samotion.export.training.motion.motion_data import (
+    TrackSample,
+    clip_files,
+    from_scene,
+    labels_from_masks,
+    variants,
+)
+from samotion.export.training.motion.motion_recipe import average_precision, balanced_loss, logits_of
 from samotion.runtime.values import Tracks
 
 

@@ -19,12 +19,12 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import read, save
 from samotion.engines.trt.flavours import Target
 from samotion.export.cli import main as export
-from samotion.export.half import to_half
-from samotion.export.half_view import View, load
-from samotion.export.half_view import save as save_model
-from samotion.export.onnx_file import LARGEST_INSIDE, entry_of
+from samotion.export.graph.file import LARGEST_INSIDE, entry_of
+from samotion.export.graph.fp16 import to_half
+from samotion.export.graph.index import View, load
+from samotion.export.graph.index import save as save_model
 from samotion.export.plans.add import add_plans
-from samotion.export.precision_roles import roles
+from samotion.export.precision.roles import roles
 from samotion.runtime.cli import main as run
 
 pytestmark = pytest.mark.slow

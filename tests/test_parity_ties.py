@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 
-from samotion.export.parity_sam2 import MOST_TIES, _nearest, _ties
+from samotion.export.parity.sam2_case import MOST_TIES, _nearest, _ties
 from samotion.runtime.values import Float
 
 

@@ -11,14 +11,15 @@ import torch
 from tests import parity_fixtures
 from torch import Tensor, nn
 
-from samotion.export import parity, parity_cases, parity_compare, parity_sam2
-from samotion.export.graph import GraphSpec
-from samotion.export.parity_parts import Part, images
-from samotion.export.sam2.model import Sam2
-from samotion.export.sam2.params import NANO as SAM2_NANO
-from samotion.export.sam2.params import OFFICIAL, HieraParams
-from samotion.export.sam2.tracking import Tracker
-from samotion.export.weights import random_state
+from samotion.export.networks.sam2.reference_loop import Tracker
+from samotion.export.networks.sam2.sam2_model import Sam2
+from samotion.export.networks.sam2.sam2_params import NANO as SAM2_NANO
+from samotion.export.networks.sam2.sam2_params import OFFICIAL, HieraParams
+from samotion.export.networks.spec import GraphSpec
+from samotion.export.parity import __main__ as parity
+from samotion.export.parity import cases, compare, sam2_case
+from samotion.export.parity.parts import Part, images
+from samotion.export.weights.load import random_state
 
 HERE = Path(__file__).parent
 
@@ -73,17 +74,17 @@ def run(folder: Path, *options: str) -> int:
 
 
 def parts(name: str, **case: Any) -> list[Part]:
-    return parity_cases.KINDS[name](case)
+    return cases.KINDS[name](case)
 
 
 @pytest.fixture(autouse=True)
 def _small_kind(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(parity_cases.KINDS, "small", small_parts)
+    monkeypatch.setitem(cases.KINDS, "small", small_parts)
 
 
 def without_onnx(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take PyTorch for ONNX Runtime, where a test is about neither."""
-    monkeypatch.setattr(parity_compare, "_onnx", lambda specs, _: parity_compare._pytorch(specs))
+    monkeypatch.setattr(compare, "_onnx", lambda specs, _: compare._pytorch(specs))
 
 
 def test_a_case_within_bounds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -173,7 +174,7 @@ def test_an_array_that_is_missing_is_named_after_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     without_onnx(monkeypatch)
-    monkeypatch.setitem(parity_cases.KINDS, "small", lambda _: [replace(small_parts({})[0], answer=two_answers)])
+    monkeypatch.setitem(cases.KINDS, "small", lambda _: [replace(small_parts({})[0], answer=two_answers)])
     assert run(write_case(tmp_path, colours=golden(0, 0))) == 2
     out, errors = capsys.readouterr()
     assert "1 arrays compared" in out
@@ -250,7 +251,7 @@ def test_the_size_of_a_semantics_case_follows_from_its_grid(stride: int, count: 
 
 
 def test_every_size_has_a_kind() -> None:
-    assert {parity_cases.kind(f"{stem}_of_seed_3", parity_cases.KINDS) for stem in OFFICIAL} == set(OFFICIAL)
+    assert {cases.kind(f"{stem}_of_seed_3", cases.KINDS) for stem in OFFICIAL} == set(OFFICIAL)
     with torch.device("meta"):
         model = parts("sam2_hiera_small", low_res_logits_0=np.zeros((64, 64)))[0].build()
     assert model.params == replace(OFFICIAL["sam2_hiera_small"], image_size=512)
@@ -265,11 +266,11 @@ def test_the_sam2_case_follows_the_reference_loop(monkeypatch: pytest.MonkeyPatc
     model = part.build().eval()
     assert isinstance(model, Sam2)
     model.load_state_dict(random_state(model, 0))
-    found = part.answer(parity_compare._pytorch(part.graphs(model)), 5, None)
+    found = part.answer(compare._pytorch(part.graphs(model)), 5, None)
     with torch.inference_mode():
         encoded = [model.encode(frame[None]) for frame in torch.from_numpy(images("sam2/video", 4, (64, 64), 5))]
         tracker = Tracker(model, 4)
-        answers = [tracker.click(0, encoded[0], torch.tensor([parity_sam2.CLICKS]), torch.tensor([[1, 1]]))]
+        answers = [tracker.click(0, encoded[0], torch.tensor([sam2_case.CLICKS]), torch.tensor([[1, 1]]))]
         answers += [tracker.step(t, encoded[t]) for t in range(1, 4)]
     for t, answer in enumerate(answers):
         np.testing.assert_array_equal(found[f"low_res_logits_{t}"], answer.mask[0, ::2, ::2].numpy())

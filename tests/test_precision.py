@@ -16,13 +16,13 @@ from samotion.engines.engine import Array, TensorSpec
 from samotion.engines.errors import EngineError, InputError
 from samotion.engines.manifest import EMBEDDED, read
 from samotion.engines.ort.session import Execution
-from samotion.export.half import to_half
-from samotion.export.half_view import View, load
-from samotion.export.precision_gate import holds
-from samotion.export.precision_roles import roles
-from samotion.export.precision_samples import _complete
-from samotion.export.precision_search import Search, islands
-from samotion.export.precision_ties import judge, ties
+from samotion.export.graph.fp16 import to_half
+from samotion.export.graph.index import View, load
+from samotion.export.precision.gate import holds
+from samotion.export.precision.roles import roles
+from samotion.export.precision.samples import _complete
+from samotion.export.precision.search import Search, islands
+from samotion.export.precision.ties import judge, ties
 
 ONE = Execution(threads=1)
 ENTRY = read(EMBEDDED).graphs["memory_attention"]

@@ -15,10 +15,11 @@ from samotion.calibration.activations import folder_clips
 from samotion.calibration.end_to_end import Agreement, Bounds
 from samotion.engines.errors import BundleError, InputError
 from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
-from samotion.export import cli, precision
-from samotion.export.half import to_half
-from samotion.export.half_view import load
-from samotion.export.onnx_file import entry_of
+from samotion.export import cli
+from samotion.export.graph.file import entry_of
+from samotion.export.graph.fp16 import to_half
+from samotion.export.graph.index import load
+from samotion.export.precision import convert
 
 
 def test_folders_without_clips_are_told(tmp_path: Path) -> None:
@@ -55,10 +56,10 @@ def test_options_that_do_not_go_together(arguments: list[str], told: str, capsys
 
 
 def test_errors_of_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert precision.main(["--bundle", str(tmp_path / "none"), "-o", str(tmp_path / "new")]) == 2
+    assert convert.main(["--bundle", str(tmp_path / "none"), "-o", str(tmp_path / "new")]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     if "CUDAExecutionProvider" not in onnxruntime.get_available_providers():
-        for command in (precision.main, cli.main):
+        for command in (convert.main, cli.main):
             words = ["--precision", "fp16", "--preset", "nano"] if command is cli.main else []
             assert command([*words, "-o", str(tmp_path / "new"), "--provider", "cuda"]) == 2
             assert "error: provider 'cuda' is not in this ONNX Runtime" in capsys.readouterr().err
@@ -73,7 +74,7 @@ def test_the_comparison_has_a_verdict() -> None:
 
 @pytest.mark.slow
 def test_the_shipped_bundle_becomes_half(tmp_path: Path) -> None:
-    manifest, report = precision.convert(EMBEDDED, tmp_path / "half", None, print)
+    manifest, report = convert.convert(EMBEDDED, tmp_path / "half", None, print)
     assert read(tmp_path / "half").digest == manifest.digest
     assert "float16" in {entry.precision for entry in manifest.graphs.values()}
     rows = [Agreement(**row) for row in report["end_to_end"]["rounds"][-1]["clips"]]
@@ -105,11 +106,11 @@ def test_half_graphs_run_rounded_on_a_cpu(tmp_path: Path) -> None:
     entry = dataclasses.replace(entry_of(path), precision="float16")
     save(bundle, dataclasses.replace(manifest, graphs={**manifest.graphs, "memory_encoder": entry}))
     (tmp_path / "rounded").mkdir()
-    precision.rounded_bundle(bundle, tmp_path / "rounded")
+    convert.rounded_bundle(bundle, tmp_path / "rounded")
     again = read(tmp_path / "rounded").graphs
     assert again["memory_encoder"].sha256 != entry.sha256
     operators = [node.name for node in load(tmp_path / "rounded" / "memory_encoder.onnx").graph.node]
     assert any(name.startswith("Round_") for name in operators)
     assert not any(node.name.startswith("Round_") for node in load(tmp_path / "rounded" / "motion.onnx").graph.node)
     with pytest.raises(BundleError, match="float16 already"):
-        precision.convert(bundle, tmp_path / "new", None, print)
+        convert.convert(bundle, tmp_path / "new", None, print)

@@ -13,10 +13,10 @@ from samotion.calibration.end_to_end import Agreement, Bounds, Sample, folder_sa
 from samotion.engines.errors import InputError
 from samotion.engines.manifest import EMBEDDED, read
 from samotion.engines.ort.session import Execution
-from samotion.export import precision_whole
-from samotion.export.half_view import load
-from samotion.export.precision_search import Search
-from samotion.export.precision_whole import Whole, mend
+from samotion.export.graph.index import load
+from samotion.export.precision import whole
+from samotion.export.precision.search import Search
+from samotion.export.precision.whole import Whole, mend
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 
@@ -57,8 +57,8 @@ def test_positions_in_float16_are_caught_end_to_end_and_mended(moving: Sample, w
     rounds = mend(whole, {"track_head": search, "depth": quiet}, trials, told.append)
     assert rounds[0]["more_islands"] == "track_head"
     assert rounds[0]["without"]["track_head"] > 0.99
-    assert rounds[0]["without"]["depth"] < precision_whole.BOUNDS.iou
-    assert precision_whole.BOUNDS.hold([Agreement(**row) for row in rounds[-1]["clips"]])
+    assert rounds[0]["without"]["depth"] < whole.BOUNDS.iou
+    assert whole.BOUNDS.hold([Agreement(**row) for row in rounds[-1]["clips"]])
     assert trials["track_head"].worst < broken.worst
     assert told[0].startswith("end to end: 0 of 1")
 

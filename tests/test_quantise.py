@@ -20,13 +20,13 @@ from samotion.calibration.ranges import Deviation
 from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
 from samotion.engines.ort.session import Execution
 from samotion.engines.trt.flavours import Target
-from samotion.export import quantise, quantise_worth
-from samotion.export.half_view import load
-from samotion.export.onnx_file import entry_of
+from samotion.export.graph.file import entry_of
+from samotion.export.graph.index import load
 from samotion.export.plans.add import tell_whether_it_fits
 from samotion.export.plans.build import build
-from samotion.export.precision_samples import Activations
-from samotion.export.quantise import ENCODERS, Quantiser, convert, holds
+from samotion.export.precision import int8, int8_selection
+from samotion.export.precision.int8 import ENCODERS, Quantiser, convert, holds
+from samotion.export.precision.samples import Activations
 from samotion.runtime import cli
 from samotion.runtime.pipeline import segment
 
@@ -56,7 +56,7 @@ def quantiser(name: str, seen: dict[str, list[Inputs]], folder: Path) -> Quantis
 
 
 def products(model: ModelProto) -> list[str]:
-    return [node.op_type for node in model.graph.node if node.op_type in quantise.OPERATORS]
+    return [node.op_type for node in model.graph.node if node.op_type in int8.OPERATORS]
 
 
 @pytest.mark.parametrize("for_plans", [False, True])
@@ -64,7 +64,7 @@ def test_what_has_weights_is_int8(seen: dict[str, list[Inputs]], tmp_path: Path,
     made = quantiser("depth", seen, tmp_path)
     model = made.quantised("MinMax", for_plans)
     assert sorted(products(model)) == sorted(products(load(EMBEDDED / "depth.onnx")))
-    record = quantise._record("MinMax", model, for_plans, {})
+    record = int8._record("MinMax", model, for_plans, {})
     assert record["nodes"] == sum(record["int8"].values()) > 40
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     zeros = [constants[node.input[2]] for node in model.graph.node if node.op_type == "QuantizeLinear"]
@@ -95,8 +95,8 @@ def test_the_rule_with_least_error_is_taken(
     errors = iter((0.3, 0.1, 0.2))
     monkeypatch.setattr(made, "quantised", quantised)
     monkeypatch.setattr(made, "_error", lambda _: next(errors))
-    assert made.best(False) == (quantise.METHODS[1], model)
-    assert tried == [*quantise.METHODS]
+    assert made.best(False) == (int8.METHODS[1], model)
+    assert tried == [*int8.METHODS]
 
 
 def test_bounds_of_int8() -> None:
@@ -107,14 +107,14 @@ def test_bounds_of_int8() -> None:
 
 def quick(monkeypatch: pytest.MonkeyPatch, seen: dict[str, list[Inputs]], wrong: str = "") -> None:
     """Calibrate on the scene alone, by one rule, and find ``wrong`` past its bounds; all are faster, none loses J."""
-    monkeypatch.setattr(quantise, "METHODS", ("MinMax",))
-    monkeypatch.setattr(quantise, "samples", lambda *_: [scene()])
-    monkeypatch.setattr(quantise, "cpu_ratio", lambda *_: 0.7)
-    monkeypatch.setattr(quantise_worth, "LOST", 1.0)
-    monkeypatch.setattr(quantise, "gather", lambda *_: Activations(seen, seen, {}))
+    monkeypatch.setattr(int8, "METHODS", ("MinMax",))
+    monkeypatch.setattr(int8, "samples", lambda *_: [scene()])
+    monkeypatch.setattr(int8, "cpu_ratio", lambda *_: 0.7)
+    monkeypatch.setattr(int8_selection, "LOST", 1.0)
+    monkeypatch.setattr(int8, "gather", lambda *_: Activations(seen, seen, {}))
     if wrong:
         spoiled = {**seen, wrong: [{k: 50 * v for k, v in sample.items()} for sample in seen[wrong]]}
-        monkeypatch.setattr(quantise, "gather", lambda *_: Activations(seen, spoiled, {}))
+        monkeypatch.setattr(int8, "gather", lambda *_: Activations(seen, spoiled, {}))
 
 
 def test_a_bundle_says_what_is_int8_and_what_was_refused(
@@ -123,7 +123,7 @@ def test_a_bundle_says_what_is_int8_and_what_was_refused(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(quantise, "ENCODERS", ("depth", "semantics"))
+    monkeypatch.setattr(int8, "ENCODERS", ("depth", "semantics"))
     quick(monkeypatch, seen, wrong="semantics")  # far brighter than what ranges were taken from
     told: list[str] = []
     manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, execution=ONE)
@@ -164,9 +164,9 @@ def test_a_bundle_says_what_is_int8_and_what_was_refused(
 def test_an_encoder_that_is_not_faster_here_stays_float32(
     seen: dict[str, list[Inputs]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(quantise, "ENCODERS", ("depth",))
+    monkeypatch.setattr(int8, "ENCODERS", ("depth",))
     quick(monkeypatch, seen)
-    monkeypatch.setattr(quantise, "cpu_ratio", lambda *_: 1.47)
+    monkeypatch.setattr(int8, "cpu_ratio", lambda *_: 1.47)
     told: list[str] = []
     manifest, _ = convert(EMBEDDED, tmp_path / "int8", None, told.append, execution=ONE)
     assert manifest.precision == "float32"
@@ -186,11 +186,11 @@ def test_the_encoder_that_takes_most_of_j_is_left_out() -> None:
 
     told: list[str] = []
     models: Any = {"depth": -0.004, "semantics": 0.002, "mask_encoder": -0.01}
-    kept, rows = quantise_worth.affordable(Toy(), models, told.append)  # type: ignore[arg-type]
+    kept, rows = int8_selection.affordable(Toy(), models, told.append)  # type: ignore[arg-type]
     assert kept == ["depth", "semantics"]
     assert rows[0].difference == pytest.approx(-0.002)
     assert [line.split(" in INT8")[0] for line in told] == ["depth, semantics, mask_encoder", "depth, semantics"]
-    kept, _ = quantise_worth.affordable(Toy(), {"depth": -0.1}, told.append)  # type: ignore[arg-type, dict-item]
+    kept, _ = int8_selection.affordable(Toy(), {"depth": -0.1}, told.append)  # type: ignore[arg-type, dict-item]
     assert kept == []
 
 
@@ -198,10 +198,10 @@ def test_an_encoder_that_ruins_masks_is_refused_end_to_end(
     seen: dict[str, list[Inputs]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A mask encoder that answers with noise, let pass by its own gate, is caught by what it does to J."""
-    monkeypatch.setattr(quantise, "ENCODERS", ("depth", "mask_encoder"))
+    monkeypatch.setattr(int8, "ENCODERS", ("depth", "mask_encoder"))
     quick(monkeypatch, seen)
-    monkeypatch.setattr(quantise_worth, "LOST", 0.005)
-    monkeypatch.setattr(quantise, "holds", lambda _: True)
+    monkeypatch.setattr(int8_selection, "LOST", 0.005)
+    monkeypatch.setattr(int8, "holds", lambda _: True)
     best = Quantiser.best
 
     def spoiled(own: Quantiser, for_plans: bool) -> tuple[str, ModelProto]:
@@ -221,7 +221,7 @@ def test_an_encoder_that_ruins_masks_is_refused_end_to_end(
 
 def test_time_is_measured_on_the_graphs_themselves(seen: dict[str, list[Inputs]], tmp_path: Path) -> None:
     entry, model = MANIFEST.graphs["depth"], load(EMBEDDED / "depth.onnx")
-    ratio = quantise_worth.cpu_ratio((model, model), entry.inputs, seen["depth"][0], tmp_path)
+    ratio = int8_selection.cpu_ratio((model, model), entry.inputs, seen["depth"][0], tmp_path)
     assert 0 < ratio < math.inf
 
 

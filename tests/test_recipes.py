@@ -1,4 +1,4 @@
-"""What a recipe of the tracker, depth, semantics or masks leaves out is not done, nor asked for."""
+"""What a recipe of the tracker, depth_recipe, semantics or masks leaves out is not done, nor asked for."""
 
 from argparse import Namespace
 from collections.abc import Callable
@@ -12,25 +12,18 @@ import torch
 from tests import davis_like
 
 from samotion.calibration.sources import Sources
-from samotion.export.sam2 import NANO
-from samotion.export.training import (
-    depth,
-    depth_batches,
-    mask_clips,
-    mask_losses,
-    masks,
-    semantics,
-    semantics_views,
-    tapir,
-    tapir_clips,
-)
-from samotion.export.training.depth_batches import Scenery
+from samotion.export.networks.sam2 import NANO
+from samotion.export.training.depth import depth_batches, depth_recipe
+from samotion.export.training.depth.depth_batches import Scenery
 from samotion.export.training.ingredients import NETWORKS
-from samotion.export.training.mask_batches import Supply
-from samotion.export.training.mask_clips import some_clicks
+from samotion.export.training.masks import mask_clips, mask_losses, mask_recipe
+from samotion.export.training.masks.mask_batches import Supply
+from samotion.export.training.masks.mask_clips import some_clicks
 from samotion.export.training.photographs import Photographs, load, textures
+from samotion.export.training.semantics import semantics_recipe, semantics_views
 from samotion.export.training.stamps import Stamps
-from samotion.export.training.tapir_clips import Example, cut
+from samotion.export.training.tapir import tapir_clips, tapir_recipe
+from samotion.export.training.tapir.tapir_clips import Example, cut
 from samotion.runtime.stages.prompts import in_mask
 
 
@@ -53,7 +46,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
 def draw_tracker(data: Data, recipe: Any) -> None:
     for seed in range(3):
         tapir_clips.example(np.random.default_rng(seed), 0, 64, 3, 8, data.sources, recipe)
-    tapir.fresh(recipe)
+    tapir_recipe.fresh(recipe)
 
 
 def draw_depth(data: Data, recipe: Any) -> None:
@@ -74,7 +67,7 @@ def draw_masks(data: Data, recipe: Any) -> None:
 
 def step_masks(data: Data, recipe: Any) -> None:
     supply = Supply(data.photos, data.stamps, data.sources, NANO.image_size, recipe)
-    masks.step_of(masks.fresh(recipe), supply, 0, clips=False)
+    mask_recipe.step_of(mask_recipe.fresh(recipe), supply, 0, clips=False)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +75,7 @@ def step_masks(data: Data, recipe: Any) -> None:
     [
         ("tracker", "crops", tapir_clips, "_window", draw_tracker),
         ("tracker", "light", tapir_clips, "recoloured", draw_tracker),
-        ("tracker", "prepared", tapir, "prepare", draw_tracker),
+        ("tracker", "prepared", tapir_recipe, "prepare", draw_tracker),
         ("depth", "pasted", depth_batches, "paste", draw_depth),
         ("depth", "crops", depth_batches, "window", draw_depth),
         ("depth", "light", depth_batches, "recolour", draw_depth),
@@ -96,7 +89,7 @@ def step_masks(data: Data, recipe: Any) -> None:
         ("masks", "tracks", mask_clips, "tracked_clicks", draw_masks),
         ("masks", "corrections", mask_losses, "_corrected", step_masks),
         ("masks", "likeness", mask_losses, "likeness_loss", step_masks),
-        ("masks", "prepared", masks, "prepare", step_masks),
+        ("masks", "prepared", mask_recipe, "prepare", step_masks),
     ],
 )
 def test_what_is_left_out_is_not_done(
@@ -115,8 +108,8 @@ def test_what_is_left_out_is_not_done(
         return real(*arguments, **options)
 
     monkeypatch.setattr(owner, function, counted)
-    monkeypatch.setattr(masks, "IMAGES", 1)
-    monkeypatch.setattr(masks, "CORRECTED", 1)
+    monkeypatch.setattr(mask_recipe, "IMAGES", 1)
+    monkeypatch.setattr(mask_recipe, "CORRECTED", 1)
     whole = NETWORKS[network].whole
     act(data, whole)
     assert calls
@@ -147,7 +140,7 @@ def test_scenes_of_depth_are_drawn_where_photographs_are_left_out(
     given = Namespace(steps=1, out=tmp_path, minutes=None)
     recipe = replace(depth_batches.WHOLE, photographs=photographs)
     with pytest.raises(StopIteration):
-        depth.train(depth.fresh(), data.sources, data.photos, given, "depth", recipe)
+        depth_recipe.train(depth_recipe.fresh(), data.sources, data.photos, given, "depth", recipe)
     assert asked == [data.sources if photographs else None]
 
 
@@ -160,18 +153,20 @@ def test_cuts_run_forwards_frame_by_frame_where_paces_are_left_out() -> None:
 
 
 def loss_tracker(data: Data, recipe: Any) -> tuple[torch.Tensor, dict[str, float]]:
-    model = tapir.fresh()
+    model = tapir_recipe.fresh()
     clip = tapir_clips.example(np.random.default_rng(0), 0, model.params.resolution, 2, 8, data.sources)
-    return tapir.clip_loss(model, tapir.Truth.of(clip), recipe)
+    return tapir_recipe.clip_loss(model, tapir_recipe.Truth.of(clip), recipe)
 
 
 def loss_depth(data: Data, recipe: Any) -> tuple[torch.Tensor, dict[str, float]]:
-    return depth.batch_loss(depth.fresh(), Scenery(data.sources), data.photos, np.random.default_rng(0), recipe)
+    return depth_recipe.batch_loss(
+        depth_recipe.fresh(), Scenery(data.sources), data.photos, np.random.default_rng(0), recipe
+    )
 
 
 def loss_semantics(data: Data, recipe: Any) -> tuple[torch.Tensor, dict[str, float]]:
     batch = semantics_views.views(np.random.default_rng(0), data.photos, 2)
-    return semantics.batch_loss(semantics.fresh(), batch, recipe)
+    return semantics_recipe.batch_loss(semantics_recipe.fresh(), batch, recipe)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +176,7 @@ def loss_semantics(data: Data, recipe: Any) -> tuple[torch.Tensor, dict[str, flo
         ("depth", "scenes", 1.0, loss_depth),
         ("depth", "order", 1.0, loss_depth),
         ("semantics", "objects", 1.0, loss_semantics),
-        ("semantics", "contrast", semantics.CONTRAST, loss_semantics),
+        ("semantics", "contrast", semantics_recipe.CONTRAST, loss_semantics),
     ],
 )
 def test_the_loss_is_less_by_what_is_left_out(
@@ -202,7 +197,7 @@ def test_the_loss_is_less_by_what_is_left_out(
 
 
 def test_the_heat_is_not_taught_outright_where_that_is_left_out(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tapir, "cell_loss", lambda logits, *_: logits.sum() * 0 + 7)
+    monkeypatch.setattr(tapir_recipe, "cell_loss", lambda logits, *_: logits.sum() * 0 + 7)
     whole, without = (
         float(loss_tracker(data, recipe)[0].detach())
         for recipe in (tapir_clips.WHOLE, replace(tapir_clips.WHOLE, heat=False))

@@ -9,19 +9,19 @@ from tests.parity_fixtures import images
 from torch import Tensor
 
 from samotion.engines.ort.session import OnnxEngine
-from samotion.export.onnx_graph import export, relative_error
-from samotion.export.sam2 import NANO, OFFICIAL, HieraParams, Sam2, Sam2Params, graphs
-from samotion.export.sam2.graphs import (
+from samotion.export.graph.export import export, relative_error
+from samotion.export.networks.sam2 import NANO, OFFICIAL, HieraParams, Sam2, Sam2Params, graphs
+from samotion.export.networks.sam2.prompt_encoder import discs
+from samotion.export.networks.sam2.reference_loop import Answer, Bank, Tracker
+from samotion.export.networks.sam2.sam2_graphs import (
     MaskDecoderGraph,
     MemoryAttentionGraph,
     decoder_inputs,
     memory_attention_inputs,
     memory_encoder_inputs,
 )
-from samotion.export.sam2.model import EMPTY_TIME
-from samotion.export.sam2.prompt import discs
-from samotion.export.sam2.tracking import Answer, Bank, Tracker
-from samotion.export.weights import load, random_state
+from samotion.export.networks.sam2.sam2_model import EMPTY_TIME
+from samotion.export.weights.load import load, random_state
 
 HERE = Path(__file__).parent
 MANIFESTS = sorted(path.stem for path in (HERE / "manifests").glob("sam2*.json"))

@@ -12,10 +12,10 @@ import torch
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import Array, Engine
+from samotion.export.networks.sam2 import HieraParams, Sam2, Sam2Params, graphs
+from samotion.export.networks.sam2.reference_loop import Tracker
 from samotion.export.presets import masks_input
-from samotion.export.sam2 import HieraParams, Sam2, Sam2Params, graphs
-from samotion.export.sam2.tracking import Tracker
-from samotion.export.weights import random_state
+from samotion.export.weights.load import random_state
 from samotion.runtime.ops.preprocess import normalised
 from samotion.runtime.ops.reference import fill_holes
 from samotion.runtime.progress import Progress

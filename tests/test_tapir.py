@@ -8,12 +8,12 @@ import torch.nn.functional as F
 from tests.parity_fixtures import images
 
 from samotion.engines.ort.session import OnnxEngine
-from samotion.export.onnx_graph import export, relative_error
-from samotion.export.tapir import NANO, OFFICIAL, Tapir, TapirParams, graphs
-from samotion.export.tapir.head import sample, similarities, soft_argmax
-from samotion.export.training.tapir import cell_loss
-from samotion.export.training.tapir_clips import Example, cropped, cut, drawn
-from samotion.export.weights import load, random_state
+from samotion.export.graph.export import export, relative_error
+from samotion.export.networks.tapir import NANO, OFFICIAL, Tapir, TapirParams, graphs
+from samotion.export.networks.tapir.track_head import sample, similarities, soft_argmax
+from samotion.export.training.tapir.tapir_clips import Example, cropped, cut, drawn
+from samotion.export.training.tapir.tapir_recipe import cell_loss
+from samotion.export.weights.load import load, random_state
 
 HERE = Path(__file__).parent
 TINY = TapirParams(

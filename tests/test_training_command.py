@@ -7,7 +7,8 @@ import pytest
 
 from samotion.export.presets import PRESETS
 from samotion.export.training import __main__ as command
-from samotion.export.training import motion, tapir
+from samotion.export.training.motion import motion_recipe
+from samotion.export.training.tapir import tapir_recipe
 
 
 def test_every_shipped_network_is_trained_and_motion_after_what_it_learns_from() -> None:
@@ -28,13 +29,13 @@ def test_what_is_trained_already_is_left_alone(
 
         return main
 
-    monkeypatch.setattr(motion, "main", ends_with(0))
-    monkeypatch.setattr(tapir, "main", ends_with(3))
+    monkeypatch.setattr(motion_recipe, "main", ends_with(0))
+    monkeypatch.setattr(tapir_recipe, "main", ends_with(3))
     for name in ("tapir", "depth", "semantics", "masks"):
         (tmp_path / f"{name}.json").write_text("{}")
     assert command.main(["--data", "clips", "-o", str(tmp_path), "--part", "0.5"]) == 0
     (only,) = asked
-    given = motion.parser().parse_args(only)
+    given = motion_recipe.parser().parse_args(only)
     assert given.davis == Path("clips")
     assert given.minutes == command.MINUTES["motion"] / 2
     assert "motion: " in capsys.readouterr().out

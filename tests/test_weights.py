@@ -14,10 +14,10 @@ from tests.parity_fixtures import state_dict
 from torch import Tensor, nn
 
 from samotion.engines.errors import CheckpointError, SettingsError
-from samotion.export import sources as weight_sources
 from samotion.export.presets import DEPTHS, MASKS, PAPER, PRESETS, Network, Preset, choose
-from samotion.export.sources import sources
-from samotion.export.weights import load, random_state, read
+from samotion.export.weights import sources as weight_sources
+from samotion.export.weights.load import load, random_state, read
+from samotion.export.weights.sources import sources
 
 MANIFESTS = Path(__file__).parent / "manifests"
 NETWORKS: dict[str, Network] = {

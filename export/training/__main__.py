@@ -35,10 +35,19 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for weights, checkpoints and curves")
     parser.add_argument("--part", type=float, default=1.0, help="of the shipped minutes (default: all)")
     given = parser.parse_args(argv)
-    from samotion.export.training import depth, masks, motion, semantics, tapir
+    from samotion.export.training.depth import depth_recipe
+    from samotion.export.training.masks import mask_recipe
+    from samotion.export.training.motion import motion_recipe
+    from samotion.export.training.semantics import semantics_recipe
+    from samotion.export.training.tapir import tapir_recipe
 
-    mains = {"tapir": tapir.main, "depth": depth.main, "semantics": semantics.main, "motion": motion.main}
-    mains["masks"] = masks.main
+    mains = {
+        "tapir": tapir_recipe.main,
+        "depth": depth_recipe.main,
+        "semantics": semantics_recipe.main,
+        "motion": motion_recipe.main,
+    }
+    mains["masks"] = mask_recipe.main
     for name, arguments in commands(given).items():
         if (given.out / f"{name}.json").exists():
             continue  # its last step is to write its figures

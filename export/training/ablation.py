@@ -14,10 +14,10 @@ import torch
 
 from samotion.engines.bundle import EMBEDDED
 from samotion.engines.manifest import FILE, read
-from samotion.export.motion import NANO, MotionNetwork, graphs
-from samotion.export.onnx_graph import export
-from samotion.export.training import motion
-from samotion.export.training.ablated import WITHOUT
+from samotion.export.graph.export import export
+from samotion.export.networks.motion.motion_network import NANO, MotionNetwork, graphs
+from samotion.export.training.ablation_models import WITHOUT
+from samotion.export.training.motion import motion_recipe
 
 
 def bundle_with(network: MotionNetwork, name: str, folder: Path) -> None:
@@ -34,12 +34,12 @@ def bundle_with(network: MotionNetwork, name: str, folder: Path) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Train what is not trained yet; each network ends with its bundle and OUT/ablation/NAME.json."""
-    given = motion.parser()
+    given = motion_recipe.parser()
     given.prog, given.description = "python -m samotion.export.training.ablation", __doc__
     given.set_defaults(steps=400)
     arguments = given.parse_args(argv)
     torch.set_num_threads(arguments.threads)
-    data = motion.gather(arguments)
+    data = motion_recipe.gather(arguments)
     out = arguments.out / "ablation"
     for name, build in WITHOUT.items():
         figures = out / f"{name}.json"
@@ -47,9 +47,9 @@ def main(argv: list[str] | None = None) -> int:
             continue
         torch.manual_seed(0)
         own = argparse.Namespace(**{**vars(arguments), "out": out})
-        network = motion.train(build(NANO), data, own, name)
+        network = motion_recipe.train(build(NANO), data, own, name)
         bundle_with(network, name, out / name)
-        figures.write_text(json.dumps(motion.evaluate(network, data.held_out), indent=1) + "\n")
+        figures.write_text(json.dumps(motion_recipe.evaluate(network, data.held_out), indent=1) + "\n")
     return 0
 
 

@@ -16,24 +16,17 @@ import numpy as np
 import torch
 
 from samotion.engines.errors import InputError
-from samotion.export.motion import NANO as MOTION
-from samotion.export.motion import MotionNetwork
-from samotion.export.sam2 import NANO as MASKS
-from samotion.export.training import (
-    depth,
-    depth_batches,
-    mask_clips,
-    masks,
-    motion,
-    motion_augment,
-    semantics,
-    semantics_views,
-    tapir,
-    tapir_clips,
-)
-from samotion.export.training.mask_batches import Supply
+from samotion.export.networks.motion.motion_network import NANO as MOTION
+from samotion.export.networks.motion.motion_network import MotionNetwork
+from samotion.export.networks.sam2 import NANO as MASKS
+from samotion.export.training.depth import depth_batches, depth_recipe
+from samotion.export.training.masks import mask_clips, mask_recipe
+from samotion.export.training.masks.mask_batches import Supply
+from samotion.export.training.motion import motion_augment, motion_recipe
 from samotion.export.training.photographs import HELD_OUT, load, textures
+from samotion.export.training.semantics import semantics_recipe, semantics_views
 from samotion.export.training.stamps import Stamps
+from samotion.export.training.tapir import tapir_clips, tapir_recipe
 
 SCENES = "scenes"
 FOLD = "0/4"  # of the clips that the motion network's trainings hold out
@@ -64,7 +57,7 @@ def _tracker(given: argparse.Namespace) -> Bench:
     train, held = textures(given.data)
 
     def trial(own: argparse.Namespace, name: str, recipe: tapir_clips.Recipe) -> Figures:
-        return tapir.evaluate(tapir.train(tapir.fresh(recipe), train, own, name, recipe), held)
+        return tapir_recipe.evaluate(tapir_recipe.train(tapir_recipe.fresh(recipe), train, own, name, recipe), held)
 
     return Bench(_held_out(given.data), trial)
 
@@ -74,7 +67,9 @@ def _depth(given: argparse.Namespace) -> Bench:
     (train, held), (sources, unseen) = load(given.data), textures(given.data)
 
     def trial(own: argparse.Namespace, name: str, recipe: depth_batches.Recipe) -> Figures:
-        return depth.measure(depth.train(depth.fresh(), sources, train, own, name, recipe), unseen, held)
+        return depth_recipe.measure(
+            depth_recipe.train(depth_recipe.fresh(), sources, train, own, name, recipe), unseen, held
+        )
 
     return Bench(_held_out(given.data), trial)
 
@@ -84,8 +79,8 @@ def _semantics(given: argparse.Namespace) -> Bench:
     train, held = load(given.data)
 
     def trial(own: argparse.Namespace, name: str, recipe: semantics_views.Recipe) -> Figures:
-        network = semantics.train(semantics.fresh(), train, own, name, recipe)
-        return {"average_precision": semantics.probe(network, train, held)}
+        network = semantics_recipe.train(semantics_recipe.fresh(), train, own, name, recipe)
+        return {"average_precision": semantics_recipe.probe(network, train, held)}
 
     return Bench(_held_out(given.data), trial)
 
@@ -97,8 +92,10 @@ def _masks(given: argparse.Namespace) -> Bench:
 
     def trial(own: argparse.Namespace, name: str, recipe: mask_clips.Recipe) -> Figures:
         supply = Supply(train, stamps, sources, MASKS.image_size, recipe)
-        model = masks.train(masks.fresh(recipe), supply, own, replace(masks.IMAGE, name=name, part=1.0))
-        return {key: value for key, value in masks.evaluate(model, held).items() if key != "followed"}
+        model = mask_recipe.train(
+            mask_recipe.fresh(recipe), supply, own, replace(mask_recipe.IMAGE, name=name, part=1.0)
+        )
+        return {key: value for key, value in mask_recipe.evaluate(model, held).items() if key != "followed"}
 
     return Bench(_held_out(given.data), trial)
 
@@ -107,11 +104,13 @@ def _motion(given: argparse.Namespace) -> Bench:
     """Evaluate on the fold's clips and on unseen scenes, on tracks of RUNS's networks or those of --engines."""
     options = ["--davis", str(given.data), "--fold", FOLD, "-o", str(given.out), "--threads", str(given.threads)]
     engines = [] if given.engines is None else ["--engines", str(given.engines)]
-    data = motion.gather(motion.parser().parse_args([*options, *engines]))
+    data = motion_recipe.gather(motion_recipe.parser().parse_args([*options, *engines]))
 
     def trial(own: argparse.Namespace, name: str, recipe: motion_augment.Recipe) -> Figures:
         torch.manual_seed(0)
-        report = motion.evaluate(motion.train(MotionNetwork(MOTION), data, own, name, recipe), data.held_out)
+        report = motion_recipe.evaluate(
+            motion_recipe.train(MotionNetwork(MOTION), data, own, name, recipe), data.held_out
+        )
         clips = [figures["ap"] for held, figures in report.items() if held != SCENES]
         return {"clips": float(np.mean(clips)), "scenes": report[SCENES]["ap"]}
 

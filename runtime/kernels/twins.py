@@ -90,7 +90,7 @@ def _by_cubic(rows: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]", down: tab
 def _looked_up(xy: Float, disparity: Float, as_trained: bool) -> Float:
     frames, height, width = disparity.shape
     x, y = np.moveaxis(np.clip(np.where(np.isnan(xy), np.float32(-1), xy), -1, 1), -1, 0)
-    if as_trained:  # see disparity_cells in samotion.export.motion
+    if as_trained:  # see disparity_cells in samotion.export.networks.motion.motion_network
         cells = (y * np.float32(height)).astype(np.int64) * width + (x * np.float32(width)).astype(np.int64)
         cells = np.clip(cells, 0, height * width - 1)
     else:

@@ -1,0 +1,271 @@
+"""Image encoders in INT8: weights and what they are multiplied with quantised by explicit Q/DQ in the graph.
+
+ONNX Runtime's static quantiser writes the graphs. Ranges come from real inputs; by which rule is chosen by measuring.
+"""
+
+import contextlib
+import dataclasses
+import io
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    CalibrationMethod,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+
+from samotion.calibration.activations import Inputs
+from samotion.calibration.end_to_end import means
+from samotion.calibration.ranges import Deviation
+from samotion.engines.errors import BundleError
+from samotion.engines.manifest import GraphEntry, Manifest, read, save, verify
+from samotion.engines.ort.session import CPU, Execution
+from samotion.export.graph.file import LARGEST_INSIDE, entry_of
+from samotion.export.graph.index import load, name_nodes
+from samotion.export.graph.index import save as save_model
+from samotion.export.precision.gate import Graph
+from samotion.export.precision.int8_selection import FASTER, LOST, affordable, cpu_ratio
+from samotion.export.precision.samples import gather
+from samotion.export.precision.whole import Whole, samples
+from samotion.export.staged import staged
+
+ENCODERS = ("track_features", "depth", "semantics", "mask_encoder")
+# What has weights. All else stays float32: in INT8 it gains nothing on a CPU, and a transformer's sums and
+# normalisations lose most (cosine of nano's semantic keys 0.973 with them, 0.999 without).
+OPERATORS = ("Conv", "MatMul", "Gemm")
+METHODS = ("MinMax", "Percentile", "Entropy")
+COSINE = 0.99  # at least, of every output and every input: eight bits hold three less than FP16
+# At most, as a part of the output's greatest magnitude. Ranges that leave outliers out are off by most of those:
+# what that costs is for the masks to show.
+LARGEST_ERROR = 0.25
+Tell = Callable[[str], None]
+
+
+@dataclass
+class Trial:
+    """One encoder in INT8. record: what its bundle says of it. refused: why it stays float32, if it does."""
+
+    model: ModelProto
+    record: dict[str, Any]
+    refused: str = ""
+
+
+def convert(
+    bundle: Path,
+    out: Path,
+    data: Path | None,
+    tell: Tell,
+    for_plans: bool = False,
+    execution: Execution = CPU,
+) -> tuple[Manifest, dict[str, Any]]:
+    """Write ``bundle`` (float32) to ``out`` with its image encoders in INT8; return the manifest and the report.
+
+    An encoder stays float32 if INT8 puts it past the bounds, does not make it faster on this CPU, or takes more than
+    half a point of J end to end: on made scenes, and on those clips of ``data`` that have true masks. data: as for
+    samotion.export.precision.convert. for_plans: quantise as TensorRT wants it, activations int8 around 0 and biases
+    in float32, instead of as ONNX Runtime's CPU kernels do, activations uint8; how fast the CPU is does not matter
+    then. Raises BundleError, InputError, OutputError.
+    """
+    manifest = read(bundle)
+    for name, entry in manifest.graphs.items():
+        verify(bundle, entry)
+        if entry.precision != "float32":
+            raise BundleError(f"{bundle}: {name} is {entry.precision} already; name a bundle of float32 graphs")
+    with staged(out) as partial, tempfile.TemporaryDirectory() as scratch:
+        tell("collecting activations")
+        inputs = gather(bundle, manifest, data, execution)
+        trials = {}
+        for name in ENCODERS:
+            graph = load(bundle / manifest.graphs[name].file), manifest.graphs[name]
+            trials[name] = _trial(
+                *graph, inputs.choosing[name], inputs.held[name], Path(scratch), for_plans, execution
+            )
+            tell(_line(name, trials[name]))
+        whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), execution, lambda model: model)
+        _weigh(whole, trials, tell)
+        graphs = {name: _written(bundle, entry, trials.get(name), partial) for name, entry in manifest.graphs.items()}
+        changed = dataclasses.replace(manifest, graphs=graphs, plans={})
+        save(partial, changed)
+    return changed, {name: dict(graphs[name].precision_map) for name in ENCODERS}
+
+
+def _trial(
+    model: ModelProto,
+    entry: GraphEntry,
+    choosing: Sequence[Inputs],
+    held: Sequence[Inputs],
+    scratch: Path,
+    for_plans: bool,
+    execution: Execution,
+) -> Trial:
+    """Return one encoder in INT8, held to inputs that did not choose its ranges and, for the CPU, to FP32's time."""
+    quantiser = Quantiser(model, entry, choosing, scratch, execution)
+    method, made = quantiser.best(for_plans)
+    deviations = quantiser.deviations(made, held)
+    trial = Trial(made, _record(method, made, for_plans, deviations))
+    if not holds(deviations):
+        trial.refused = f"past the bounds ({COSINE}, {LARGEST_ERROR})"
+    elif not for_plans:
+        ratio = trial.record["cpu_time"] = round(cpu_ratio((model, made), entry.inputs, held[0], scratch), 3)
+        trial.refused = "" if ratio <= FASTER else f"takes {ratio:.2f} of float32's CPU time, gains from {FASTER} on"
+    return trial
+
+
+def _weigh(whole: Whole, trials: Mapping[str, Trial], tell: Tell) -> None:
+    """Refuse what takes too much of J, and record what the rest does to it."""
+    left = {name: trial.model for name, trial in trials.items() if not trial.refused}
+    kept, rows = affordable(whole, left, tell) if left else ([], [])
+    for name in left:
+        if name not in kept:
+            trials[name].refused = f"J falls by more than {LOST} with it"
+    for name in kept:
+        known = [row for row in rows if row.j is not None]
+        difference, iou, labels = means(rows)
+        trials[name].record["end_to_end"] = {
+            **{"with": kept, "clips": [row.name for row in known]},
+            **{"difference": difference, "mean_iou": iou, "labels": labels},
+        }
+
+
+def _written(bundle: Path, entry: GraphEntry, trial: Trial | None, out: Path) -> GraphEntry:
+    """Write a graph, in INT8 where that was not refused, and return its entry."""
+    if trial is None or trial.refused:
+        refused = {"refused": {**trial.record, "reason": trial.refused}} if trial else dict(entry.precision_map)
+        return dataclasses.replace(_copied(bundle, entry, out), precision_map=refused)
+    path = out / entry.file
+    save_model(trial.model, path, LARGEST_INSIDE)
+    return dataclasses.replace(entry_of(path), precision="int8", parity=entry.parity, precision_map=trial.record)
+
+
+def _line(name: str, trial: Trial) -> str:
+    """Return what is told of one encoder."""
+    record, held = trial.record, trial.record["gate"]["held"].values()
+    cosine, largest = min(d["cosine"] for d in held), max(d["largest"] for d in held)
+    time = f", {record['cpu_time']:.2f} of float32's CPU time" if "cpu_time" in record else ""
+    verdict = f"stays float32: {trial.refused}" if trial.refused else f"{record['nodes']} products in INT8{time}"
+    return f"{name}: {record['ranges']}, cosine {cosine:.5f}, largest error {largest:.4f}; {verdict}"
+
+
+def _copied(bundle: Path, entry: GraphEntry, out: Path) -> GraphEntry:
+    """Copy a graph as it is and return its entry."""
+    for name in entry.sha256:
+        shutil.copyfile(bundle / name, out / name)
+    return entry
+
+
+def holds(deviations: dict[str, Deviation]) -> bool:
+    """Return whether every output is within INT8's bounds."""
+    return all(d.not_finite == 0 and d.cosine >= COSINE and d.largest <= LARGEST_ERROR for d in deviations.values())
+
+
+class Quantiser:
+    """INT8 graphs of one float32 graph. samples: what ranges are taken from. folder: for trials."""
+
+    def __init__(
+        self,
+        model: ModelProto,
+        entry: GraphEntry,
+        samples: Sequence[Inputs],
+        folder: Path,
+        execution: Execution = CPU,
+    ) -> None:
+        name_nodes(model.graph)
+        self._model, self._entry, self._samples, self._folder, self._execution = (
+            model,
+            entry,
+            samples,
+            folder,
+            execution,
+        )
+        self._names = [spec.name for spec in entry.outputs]
+
+    def best(self, for_plans: bool) -> tuple[str, ModelProto]:
+        """Return the rule for ranges with the least error on the samples that they are from, and its graph."""
+        graphs = {method: self.quantised(method, for_plans) for method in METHODS}
+        error = {method: self._error(graph) for method, graph in graphs.items()}
+        chosen = min(METHODS, key=lambda method: error[method])
+        return chosen, graphs[chosen]
+
+    def quantised(self, method: str, for_plans: bool) -> ModelProto:
+        """Return the graph with Q/DQ around OPERATORS, weights int8 per channel."""
+        source, made = self._folder / "source.onnx", self._folder / "quantised.onnx"
+        save_model(self._model, source, LARGEST_INSIDE)
+        activations = QuantType.QInt8 if for_plans else QuantType.QUInt8
+        logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises on the root logger
+        with contextlib.redirect_stdout(io.StringIO()):  # and prints what it is at
+            quantize_static(
+                source,
+                made,
+                _Reader(self._samples),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=list(OPERATORS),
+                per_channel=True,
+                # Seven bits: two products of eight overflow the 16 bits in which CPUs without VNNI add them.
+                reduce_range=True,
+                activation_type=activations,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod[method],
+                use_external_data_format=self._model.ByteSize() > LARGEST_INSIDE,
+                extra_options={
+                    "MatMulConstBOnly": True,
+                    "WeightSymmetric": True,
+                    "ActivationSymmetric": for_plans,
+                    "QuantizeBias": not for_plans,
+                },
+            )
+        return onnx.load(made)
+
+    def deviations(self, model: ModelProto, samples: Sequence[Inputs]) -> dict[str, Deviation]:
+        """Return by output how far ``model`` is off float32 on ``samples``."""
+        found = {name: Deviation() for name in self._names}
+        graphs = (
+            Graph(self._model, self._entry.inputs, self._folder / "float32.onnx", self._execution),
+            Graph(model, self._entry.inputs, self._folder / "int8.onnx", self._execution),
+        )
+        for wanted, got in zip(*(graph.run(self._names, samples) for graph in graphs), strict=True):
+            for name, deviation in found.items():
+                deviation.add(got[name], wanted[name])
+        return found
+
+    def _error(self, model: ModelProto) -> float:
+        """Return the mean over outputs of ‖difference‖ / ‖reference‖."""
+        return float(np.mean([d.norm for d in self.deviations(model, self._samples).values()]))
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc]
+    """Hands the samples to the quantiser."""
+
+    def __init__(self, samples: Sequence[Inputs]) -> None:
+        self._left: Iterator[Inputs] = iter(samples)
+
+    def get_next(self) -> Inputs | None:
+        """Return the next sample, None after the last."""
+        return next(self._left, None)
+
+
+def _record(method: str, model: ModelProto, for_plans: bool, held: dict[str, Deviation]) -> dict[str, Any]:
+    """Return the manifest's precision map of an INT8 graph."""
+    made = {name: node.op_type for node in model.graph.node for name in node.output}
+    quantised = [
+        node
+        for node in model.graph.node
+        if node.op_type in OPERATORS and all(made.get(name) == "DequantizeLinear" for name in node.input[:2])
+    ]
+    return {
+        "int8": dict(sorted({kind: sum(n.op_type == kind for n in quantised) for kind in OPERATORS}.items())),
+        "activations": "int8" if for_plans else "uint8",
+        "ranges": method,
+        "nodes": len(quantised),
+        "gate": {"held": {name: dataclasses.asdict(deviation) for name, deviation in held.items()}},
+    }

@@ -1,7 +1,0 @@
-"""SAM2 and SAM2.1 (Segment Anything in Images and Videos, 2024) for objects that clicks point at."""
-
-from samotion.export.sam2.graphs import graphs
-from samotion.export.sam2.model import Sam2
-from samotion.export.sam2.params import NANO, OFFICIAL, HieraParams, Sam2Params
-
-__all__ = ["NANO", "OFFICIAL", "HieraParams", "Sam2", "Sam2Params", "graphs"]
