@@ -12,7 +12,7 @@ from samotion.benchmarks.engine_inputs import BATCHED, batch_size
 from samotion.benchmarks.environment import usable_cores
 from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.timing import Effort, in_turns
-from samotion.calibration.activations import Inputs
+from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import EngineError
 

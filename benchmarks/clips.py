@@ -7,7 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from samotion.calibration.scenes import Scene, SceneSpec, scene
+from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError, OutputError
 from samotion.runtime.output.overlay import ENCODING
 from samotion.runtime.sources.open import read_clip

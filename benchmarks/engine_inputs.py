@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from samotion.calibration.activations import Inputs, RecordingBundle
+from samotion.calibration.recording.activations import Inputs, RecordingBundle
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment

@@ -16,8 +16,8 @@ from samotion.benchmarks.pictures import contact_sheet, save
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.scene_clips import UNSEEN, moving_truth
 from samotion.benchmarks.truth import Truth
-from samotion.calibration.activations import clip_of
-from samotion.calibration.scenes import Scene, SceneSpec, scene
+from samotion.calibration.recording.activations import clip_of
+from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
 from samotion.runtime.values import Bytes, Clip, Result

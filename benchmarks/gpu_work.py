@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from samotion.calibration.activations import Inputs
+from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 from samotion.engines.device import DeviceArray
 from samotion.engines.engine import Array

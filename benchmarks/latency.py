@@ -8,7 +8,7 @@ from typing import Any
 from samotion.benchmarks.engine_inputs import BATCHED, batch
 from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.timing import Effort, in_turns
-from samotion.calibration.activations import Inputs
+from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 
 SIZES = {

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from samotion.benchmarks.measurement import Timing
-from samotion.calibration.scenes import Scene
+from samotion.calibration.scenes.scene import Scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment

@@ -11,7 +11,7 @@ from samotion.benchmarks.gpu_work import Work
 from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.stopwatch import Stopwatch
 from samotion.benchmarks.timing import Effort, Sample, sampled_in_turns
-from samotion.calibration.activations import Inputs
+from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 from samotion.engines.device import Uploads
 from samotion.engines.errors import EngineError, InputError

@@ -16,7 +16,7 @@ from samotion.benchmarks.clips import NONE_LEFT_OUT, made_clip
 from samotion.benchmarks.noise import paired_ratio
 from samotion.benchmarks.published_tracks import query_grid
 from samotion.benchmarks.record import check_writable, header, write
-from samotion.calibration.one_by_one import OneByOne
+from samotion.calibration.recording.sequential import OneByOne
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, SamotionError
 from samotion.runtime.pipeline import segment

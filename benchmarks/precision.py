@@ -16,7 +16,7 @@ from samotion.benchmarks.evaluation import predicted_ids
 from samotion.benchmarks.metrics import binary_scores
 from samotion.benchmarks.record import check_writable, header, write
 from samotion.benchmarks.truth import Labelled
-from samotion.calibration.end_to_end import Agreement, Bounds, agree, means
+from samotion.calibration.comparison.end_to_end import Agreement, Bounds, agree, means
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import read
 from samotion.runtime.pipeline import segment

@@ -9,8 +9,8 @@ from typing import Any
 
 from samotion.benchmarks.command import guarded, pair_options
 from samotion.benchmarks.record import check_writable, header, write
-from samotion.calibration.activations import RecordingBundle, folder_clips
-from samotion.calibration.turns import by_turns
+from samotion.calibration.comparison.paired_timing import by_turns
+from samotion.calibration.recording.activations import RecordingBundle, folder_clips
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment

@@ -35,7 +35,7 @@ import numpy as np
 
 from samotion.benchmarks import published_masks, published_tracks
 from samotion.benchmarks.published_sam import OneFrameSam
-from samotion.calibration.one_by_one import OneByOne
+from samotion.calibration.recording.sequential import OneByOne
 from samotion.runtime.ops.resize import kernels
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings

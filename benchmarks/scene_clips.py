@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from samotion.calibration.scenes import Scene
+from samotion.calibration.scenes.scene import Scene
 from samotion.runtime.values import Bytes, Float
 
 UNSEEN = 1_000_000_000  # every training draws seeds far below

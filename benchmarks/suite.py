@@ -16,7 +16,7 @@ from samotion.benchmarks.measurement import Timing
 from samotion.benchmarks.on_gpu import check_gpu, on_gpu
 from samotion.benchmarks.record import header
 from samotion.benchmarks.timing import Effort
-from samotion.calibration.activations import Inputs, RecordingBundle
+from samotion.calibration.recording.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment

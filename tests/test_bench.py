@@ -19,7 +19,7 @@ from samotion.benchmarks.many_objects import POINTS, known_objects, objects
 from samotion.benchmarks.measurement import timings
 from samotion.benchmarks.record import read
 from samotion.benchmarks.timing import Effort, in_turns, seconds_of, visit
-from samotion.calibration.activations import Inputs, RecordingBundle
+from samotion.calibration.recording.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import EngineError, InputError

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from samotion.calibration.sources import Sources
+from samotion.calibration.scenes.cutouts import Sources
 from samotion.export.training import collages
 from samotion.export.training.photographs import load
 from samotion.export.training.stamps import Stamps

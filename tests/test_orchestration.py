@@ -12,7 +12,7 @@ from samotion.benchmarks import orchestration, published
 from samotion.benchmarks.agreement import mean_iou
 from samotion.benchmarks.clips import made_clip
 from samotion.benchmarks.published_tracks import query_grid
-from samotion.calibration.one_by_one import OneByOne
+from samotion.calibration.recording.sequential import OneByOne
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import Array, Engine
 from samotion.runtime.pipeline import segment

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from samotion.calibration.demo import FINE, demo_scene
+from samotion.calibration.demo.clip import FINE, demo_scene
 from samotion.engines.bundle import Bundle
 from samotion.runtime.cli import DEMO
 from samotion.runtime.identity.match import Identified

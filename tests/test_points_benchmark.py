@@ -17,8 +17,8 @@ from samotion.benchmarks.joints import MARKED, read_joints
 from samotion.benchmarks.lucas_kanade import follow_lucas_kanade
 from samotion.benchmarks.point_metrics import pck, tap_scores
 from samotion.benchmarks.scene_clips import UNSEEN, first_queries, moving_truth
-from samotion.calibration.activations import clip_of
-from samotion.calibration.scenes import SceneSpec, scene
+from samotion.calibration.recording.activations import clip_of
+from samotion.calibration.scenes.scene import SceneSpec, scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings

@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from samotion.calibration.activations import Inputs, Recorder, RecordingBundle, made_scene
-from samotion.calibration.ranges import Deviation, Range
-from samotion.calibration.tracking import agreement, clicks, propagate
+from samotion.calibration.comparison.tracking import agreement, clicks, propagate
+from samotion.calibration.recording.activations import Inputs, Recorder, RecordingBundle, made_scene
+from samotion.calibration.recording.ranges import Deviation, Range
 from samotion.engines.engine import Array, TensorSpec
 from samotion.engines.errors import EngineError, InputError
 from samotion.engines.manifest import EMBEDDED, read

@@ -11,8 +11,8 @@ import pytest
 from tests.labelled import truth_of, write_clip
 
 from samotion.benchmarks import precision as benchmark
-from samotion.calibration.activations import folder_clips
-from samotion.calibration.end_to_end import Agreement, Bounds
+from samotion.calibration.comparison.end_to_end import Agreement, Bounds
+from samotion.calibration.recording.activations import folder_clips
 from samotion.engines.errors import BundleError, InputError
 from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
 from samotion.export import cli

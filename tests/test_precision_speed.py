@@ -7,7 +7,7 @@ import pytest
 from tests.labelled import truth_of, write_clip
 
 from samotion.benchmarks import precision_speed
-from samotion.calibration.turns import by_turns
+from samotion.calibration.comparison.paired_timing import by_turns
 from samotion.engines.manifest import EMBEDDED
 
 

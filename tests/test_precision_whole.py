@@ -8,8 +8,16 @@ import pytest
 from tests.gpu_stand_in import install, stand_in_onnx_runtime
 from tests.labelled import truth_of, write_clip
 
-from samotion.calibration.activations import Inputs, RecordingBundle, collect, made_scene
-from samotion.calibration.end_to_end import Agreement, Bounds, Sample, folder_samples, ious, made_samples, means
+from samotion.calibration.comparison.end_to_end import (
+    Agreement,
+    Bounds,
+    Sample,
+    folder_samples,
+    ious,
+    made_samples,
+    means,
+)
+from samotion.calibration.recording.activations import Inputs, RecordingBundle, collect, made_scene
 from samotion.engines.errors import InputError
 from samotion.engines.manifest import EMBEDDED, read
 from samotion.engines.ort.session import Execution

@@ -14,9 +14,9 @@ from onnx import ModelProto, TensorProto
 from tests.labelled import truth_of, write_clip
 from tests.tiny_bundle import tiny_bundle
 
-from samotion.calibration.activations import Inputs, RecordingBundle, made_scene
-from samotion.calibration.end_to_end import Agreement, Sample
-from samotion.calibration.ranges import Deviation
+from samotion.calibration.comparison.end_to_end import Agreement, Sample
+from samotion.calibration.recording.activations import Inputs, RecordingBundle, made_scene
+from samotion.calibration.recording.ranges import Deviation
 from samotion.engines.manifest import EMBEDDED, GraphEntry, read, save
 from samotion.engines.ort.session import Execution
 from samotion.engines.trt.flavours import Target

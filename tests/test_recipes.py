@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests import davis_like
 
-from samotion.calibration.sources import Sources
+from samotion.calibration.scenes.cutouts import Sources
 from samotion.export.networks.sam2 import NANO
 from samotion.export.training.depth import depth_batches, depth_recipe
 from samotion.export.training.depth.depth_batches import Scenery

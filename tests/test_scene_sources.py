@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
-from samotion.calibration import demo
-from samotion.calibration.scenes import SceneSpec, scene
-from samotion.calibration.sources import Sources
+from samotion.calibration.demo import clip
+from samotion.calibration.scenes.cutouts import Sources
+from samotion.calibration.scenes.scene import SceneSpec, scene
 from samotion.engines.errors import InputError, OutputError
 
 SMALL = SceneSpec(frames=8, height=96, width=128)
@@ -52,18 +52,18 @@ def test_a_folder_without_clips_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_demo_has_three_movers_and_a_parked_car() -> None:
-    made = demo.demo_scene(frames=1)
+    made = clip.demo_scene(frames=1)
     assert made.moving.tolist() == [True, True, True, False]
     assert set(np.unique(made.instance)) == {0, 1, 2, 3, 4}
 
 
 def test_the_demo_is_encoded_as_h264(tmp_path: Path) -> None:
     frames = scene(0, SMALL).frames
-    demo.encode(frames, tmp_path / "clip.mp4")
+    clip.encode(frames, tmp_path / "clip.mp4")
     with av.open(str(tmp_path / "clip.mp4")) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
-        assert stream.average_rate == demo.FPS
+        assert stream.average_rate == clip.FPS
         assert sum(1 for _ in container.decode(video=0)) == len(frames)
     with pytest.raises(OutputError, match="cannot be written"):
-        demo.encode(frames, tmp_path / "no such folder" / "clip.mp4")
+        clip.encode(frames, tmp_path / "no such folder" / "clip.mp4")

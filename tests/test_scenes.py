@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samotion.calibration.camera import Double
-from samotion.calibration.layers import Wobble
-from samotion.calibration.scenes import Scene, SceneSpec, scene
+from samotion.calibration.scenes.camera import Double
+from samotion.calibration.scenes.layers import Wobble
+from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.engines.errors import SettingsError
 from samotion.runtime.values import Bool, Bytes, Float
 

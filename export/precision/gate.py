@@ -7,8 +7,8 @@ from pathlib import Path
 import onnx
 from onnx import ModelProto, TensorProto, helper
 
-from samotion.calibration.activations import Inputs
-from samotion.calibration.ranges import Deviation, Range
+from samotion.calibration.recording.activations import Inputs
+from samotion.calibration.recording.ranges import Deviation, Range
 from samotion.engines.engine import Array, TensorSpec
 from samotion.engines.ort.session import CPU, Execution, OnnxEngine
 from samotion.export.graph.file import LARGEST_INSIDE

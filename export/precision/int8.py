@@ -25,9 +25,9 @@ from onnxruntime.quantization import (
     quantize_static,
 )
 
-from samotion.calibration.activations import Inputs
-from samotion.calibration.end_to_end import means
-from samotion.calibration.ranges import Deviation
+from samotion.calibration.comparison.end_to_end import means
+from samotion.calibration.recording.activations import Inputs
+from samotion.calibration.recording.ranges import Deviation
 from samotion.engines.errors import BundleError
 from samotion.engines.manifest import GraphEntry, Manifest, read, save, verify
 from samotion.engines.ort.session import CPU, Execution

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from onnx import ModelProto
 
-from samotion.calibration.activations import Inputs
-from samotion.calibration.end_to_end import Agreement, means
-from samotion.calibration.turns import by_turns
+from samotion.calibration.comparison.end_to_end import Agreement, means
+from samotion.calibration.comparison.paired_timing import by_turns
+from samotion.calibration.recording.activations import Inputs
 from samotion.engines.engine import TensorSpec
 from samotion.engines.ort.session import OnnxEngine
 from samotion.export.graph.file import LARGEST_INSIDE

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from samotion.calibration.activations import Inputs, collect, folder_clips, made_scene
-from samotion.calibration.tracking import clicks
+from samotion.calibration.comparison.tracking import clicks
+from samotion.calibration.recording.activations import Inputs, collect, folder_clips, made_scene
 from samotion.engines.errors import InputError
 from samotion.engines.manifest import Manifest
 from samotion.engines.ort.session import CPU, Execution

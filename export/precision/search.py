@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from onnx import ModelProto
 
-from samotion.calibration.activations import Inputs
-from samotion.calibration.ranges import Deviation
+from samotion.calibration.recording.activations import Inputs
+from samotion.calibration.recording.ranges import Deviation
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import GraphEntry
 from samotion.engines.ort.session import CPU, Execution

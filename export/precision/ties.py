@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from onnx import NodeProto
 
-from samotion.calibration.ranges import Deviation
+from samotion.calibration.recording.ranges import Deviation
 from samotion.engines.engine import Array
 from samotion.export.graph.index import View
 from samotion.runtime.values import Bool

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from samotion.calibration.activations import made_scene
-from samotion.calibration.tracking import agreement, clicks, propagate
+from samotion.calibration.comparison.tracking import agreement, clicks, propagate
+from samotion.calibration.recording.activations import made_scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.ort.session import CPU, Execution
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from onnx import ModelProto
 
-from samotion.calibration.end_to_end import Agreement, Bounds, Sample, agree, folder_samples, made_samples
+from samotion.calibration.comparison.end_to_end import Agreement, Bounds, Sample, agree, folder_samples, made_samples
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import GraphEntry, Manifest
 from samotion.engines.ort.session import CPU, Execution

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samotion.calibration.scenes import SceneSpec, scene
-from samotion.calibration.sources import Sources
+from samotion.calibration.scenes.cutouts import Sources
+from samotion.calibration.scenes.scene import SceneSpec, scene
 from samotion.export.training.photographs import Photographs, Rng, look, paste, recolour, whole, window
 from samotion.runtime.ops.preprocess import normalised
 from samotion.runtime.values import Bytes, Float, Int

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 from torch.nn import functional
 
-from samotion.calibration.sources import Sources
+from samotion.calibration.scenes.cutouts import Sources
 from samotion.export.networks.depth_anything import NANO, DepthAnything
 from samotion.export.training.depth.depth_batches import SCENES, WHOLE, Order, Recipe, Scenery, order
 from samotion.export.training.loop import run

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from samotion.calibration.sources import Sources
+from samotion.calibration.scenes.cutouts import Sources
 from samotion.export.training.masks import mask_clips
 from samotion.export.training.masks.mask_clips import WHOLE, Example, Recipe, Rng, no_clicks, some_clicks
 from samotion.export.training.photographs import Photographs

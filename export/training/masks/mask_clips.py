@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.calibration.scenes import Scene, SceneSpec, scene
-from samotion.calibration.sources import Sources
+from samotion.calibration.scenes.cutouts import Sources
+from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.export.training.masks.tracked_clicks import Tracked, tracked_clicks
 from samotion.export.training.photographs import Photographs, recolour
 from samotion.export.training.stamps import Stamps

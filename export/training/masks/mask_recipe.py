@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samotion.calibration.sources import Sources
+from samotion.calibration.scenes.cutouts import Sources
 from samotion.export.networks.sam2 import NANO, Sam2
 from samotion.export.networks.sam2.reference_loop import Encoded, Tracker
 from samotion.export.training.loop import run

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samotion.calibration.scenes import SceneSpec, scene
+from samotion.calibration.scenes.scene import SceneSpec, scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.progress import Progress

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from samotion.calibration.sources import Sources
+from samotion.calibration.scenes.cutouts import Sources
 from samotion.export.networks.tapir import NANO, Tapir, Tracking
 from samotion.export.networks.tapir.track_head import similarities
 from samotion.export.training.loop import run

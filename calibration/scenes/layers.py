@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.calibration.camera import Double
+from samotion.calibration.scenes.camera import Double
 from samotion.runtime.values import Bytes
 
 NEAR = 0.25  # world units: nearer than this a layer is not drawn

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from samotion.calibration.activations import clip_folders, made_scene, named, spread
+from samotion.calibration.recording.activations import clip_folders, made_scene, named, spread
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip

@@ -3,10 +3,10 @@
 import cv2
 import numpy as np
 
-from samotion.calibration.bodies import Pose, Skin, anchor_depth
-from samotion.calibration.camera import Camera, Double
-from samotion.calibration.layers import Layer, Map
-from samotion.calibration.textures import Rng
+from samotion.calibration.scenes.bodies import Pose, Skin, anchor_depth
+from samotion.calibration.scenes.camera import Camera, Double
+from samotion.calibration.scenes.layers import Layer, Map
+from samotion.calibration.scenes.textures import Rng
 from samotion.runtime.values import Bytes
 
 BEHIND_ALL = 1e6  # stacking depths of the sheets, which every other layer stands before

@@ -8,9 +8,9 @@ from typing import Any, Self
 
 import numpy as np
 
-from samotion.calibration.one_by_one import OneByOne
-from samotion.calibration.scenes import Scene, SceneSpec, scene
-from samotion.calibration.tracking import propagate
+from samotion.calibration.comparison.tracking import propagate
+from samotion.calibration.recording.sequential import OneByOne
+from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.engines.device import DeviceArray
 from samotion.engines.engine import Array, Engine
 from samotion.engines.errors import InputError

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from samotion.calibration.scenes import Scene
+from samotion.calibration.scenes.scene import Scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.progress import Progress

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from samotion.calibration.camera import waves
-from samotion.calibration.textures import Rng, noise
+from samotion.calibration.scenes.camera import waves
+from samotion.calibration.scenes.textures import Rng, noise
 from samotion.runtime.values import Bytes, Float
 
 

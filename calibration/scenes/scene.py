@@ -5,14 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.calibration import effects
-from samotion.calibration.camera import Double
-from samotion.calibration.layers import Layer, Placed
-from samotion.calibration.paint import disparity, paint, stacking
-from samotion.calibration.sources import Sources
-from samotion.calibration.spec import SceneSpec
-from samotion.calibration.staging import stage
-from samotion.calibration.textures import Rng
+from samotion.calibration.scenes import effects
+from samotion.calibration.scenes.builder import stage
+from samotion.calibration.scenes.camera import Double
+from samotion.calibration.scenes.cutouts import Sources
+from samotion.calibration.scenes.layers import Layer, Placed
+from samotion.calibration.scenes.paint import disparity, paint, stacking
+from samotion.calibration.scenes.spec import SceneSpec
+from samotion.calibration.scenes.textures import Rng
 from samotion.runtime.values import Bool, Bytes, Float
 
 __all__ = ["Scene", "SceneSpec", "scene"]

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.calibration.camera import Double
-from samotion.calibration.layers import OWNS, Placed, project
+from samotion.calibration.scenes.camera import Double
+from samotion.calibration.scenes.layers import OWNS, Placed, project
 from samotion.runtime.values import Bytes, Float
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom; the last two exclusive

@@ -13,13 +13,13 @@ import av
 import cv2
 import numpy as np
 
-from samotion.calibration import demo_art as art
-from samotion.calibration.bodies import Pose, Skin, layers
-from samotion.calibration.camera import Camera, Path, still
-from samotion.calibration.layers import Layer
-from samotion.calibration.scenery import backdrop, ground, shadow
-from samotion.calibration.scenes import Scene, render
-from samotion.calibration.spec import SceneSpec
+from samotion.calibration.demo import art as art
+from samotion.calibration.scenes.bodies import Pose, Skin, layers
+from samotion.calibration.scenes.camera import Camera, Path, still
+from samotion.calibration.scenes.layers import Layer
+from samotion.calibration.scenes.scene import Scene, render
+from samotion.calibration.scenes.scenery import backdrop, ground, shadow
+from samotion.calibration.scenes.spec import SceneSpec
 from samotion.engines.errors import OutputError, SamotionError
 from samotion.runtime.values import Bytes
 

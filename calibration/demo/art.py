@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from samotion.calibration.bodies import Skin, rgba
-from samotion.calibration.shapes import Part, fur, hang
-from samotion.calibration.textures import Rng, noise, shade
+from samotion.calibration.scenes.bodies import Skin, rgba
+from samotion.calibration.scenes.shapes import Part, fur, hang
+from samotion.calibration.scenes.textures import Rng, noise, shade
 from samotion.runtime.values import Bytes, Float
 
 Colour = tuple[int, int, int]

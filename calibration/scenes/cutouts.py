@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from samotion.calibration.textures import Rng
+from samotion.calibration.scenes.textures import Rng
 from samotion.engines.errors import InputError
 from samotion.runtime.values import Bytes
 

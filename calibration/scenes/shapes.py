@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.calibration.textures import Rng
+from samotion.calibration.scenes.textures import Rng
 from samotion.runtime.values import Bytes, Float
 
 SHIFT = 4  # fractional bits of OpenCV's drawing coordinates

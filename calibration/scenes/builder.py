@@ -4,8 +4,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from samotion.calibration.acts import crossing, entrance, halted
-from samotion.calibration.bodies import (
+from samotion.calibration.scenes.bodies import (
     Pose,
     Skin,
     camouflaged,
@@ -15,12 +14,13 @@ from samotion.calibration.bodies import (
     post_skin,
     skyline,
 )
-from samotion.calibration.camera import Path, random_camera, still, waves
-from samotion.calibration.layers import Layer, Wobble
-from samotion.calibration.scenery import backdrop, ground, shadow
-from samotion.calibration.sources import Sources
-from samotion.calibration.spec import SceneSpec
-from samotion.calibration.textures import Rng, texture
+from samotion.calibration.scenes.camera import Path, random_camera, still, waves
+from samotion.calibration.scenes.cutouts import Sources
+from samotion.calibration.scenes.layers import Layer, Wobble
+from samotion.calibration.scenes.scenery import backdrop, ground, shadow
+from samotion.calibration.scenes.scripts import crossing, entrance, halted
+from samotion.calibration.scenes.spec import SceneSpec
+from samotion.calibration.scenes.textures import Rng, texture
 from samotion.runtime.values import Bytes
 
 PHOTOMETRIC = ("blur", "light", "vignette", "noise", "jpeg")

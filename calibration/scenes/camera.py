@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.calibration.textures import Rng
+from samotion.calibration.scenes.textures import Rng
 
 Double = NDArray[np.float64]
 

@@ -2,8 +2,8 @@
 
 from dataclasses import replace
 
-from samotion.calibration.camera import Camera, Path
-from samotion.calibration.textures import Rng
+from samotion.calibration.scenes.camera import Camera, Path
+from samotion.calibration.scenes.textures import Rng
 
 Seen = tuple[float, float, float]  # x, y in pixels of the image, time in frames
 

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from samotion.calibration.camera import Camera, Double, Path
-from samotion.calibration.layers import Layer, Map, Wobble
-from samotion.calibration.shapes import Part, creature, outline
-from samotion.calibration.textures import Rng, noise, shade, texture
+from samotion.calibration.scenes.camera import Camera, Double, Path
+from samotion.calibration.scenes.layers import Layer, Map, Wobble
+from samotion.calibration.scenes.shapes import Part, creature, outline
+from samotion.calibration.scenes.textures import Rng, noise, shade, texture
 from samotion.runtime.values import Bytes
 
 
