@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from samotion.benchmarks.accuracy.evaluation import ClipReport, evaluate, means
 from samotion.benchmarks.command import cell, guarded, names
-from samotion.benchmarks.datasets import find_clips
-from samotion.benchmarks.evaluation import ClipReport, evaluate, means
-from samotion.benchmarks.record import check_writable, header, write
-from samotion.benchmarks.truth import Labelled
+from samotion.benchmarks.datasets.layouts import find_clips
+from samotion.benchmarks.datasets.truth import Labelled
+from samotion.benchmarks.report.record import check_writable, header, write
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment

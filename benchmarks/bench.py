@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from samotion.benchmarks import compare, plots, report
 from samotion.benchmarks.orchestration import PROGRAM as ORCHESTRATION
-from samotion.benchmarks.record import check_writable, read, write
-from samotion.benchmarks.suite import MEASUREMENTS, PROGRAM, QUICK, Plan, Target, measure
+from samotion.benchmarks.report import compare, markdown, plots
+from samotion.benchmarks.report.record import check_writable, read, write
+from samotion.benchmarks.speed.suite import MEASUREMENTS, PROGRAM, QUICK, Plan, Target, measure
 from samotion.engines.errors import InputError, SamotionError
 
 DESCRIPTION = "Time samotion's engines and pipeline on this machine."
@@ -37,7 +37,7 @@ Exit status: 0 done, 2 something that cannot be used, such as a provider that is
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measure, compare, report, as asked; returns the exit status: 0 done, 2 a user's error."""
+    """Measure, compare, markdown, as asked; returns the exit status: 0 done, 2 a user's error."""
     args = build_parser().parse_args(argv)
     try:
         _run(args)
@@ -78,11 +78,11 @@ def build_parser() -> argparse.ArgumentParser:
 def _run(args: argparse.Namespace) -> None:
     old = read(args.compare, PROGRAM) if args.compare else None
     other = read(args.orchestration, ORCHESTRATION) if args.orchestration else None
-    gpu = report.gpu_markdown([_from_gpu(path) for path in args.gpu])
+    gpu = markdown.gpu_markdown([_from_gpu(path) for path in args.gpu])
     if args.plots:
         plots.check_matplotlib()
     if args.readme:
-        report.check_markers(args.readme, bool(args.gpu))
+        markdown.check_markers(args.readme, bool(args.gpu))
     if args.source:
         if args.what or args.out:
             raise InputError("--from measures nothing, so it goes with neither WHAT nor -o")
@@ -96,9 +96,9 @@ def _run(args: argparse.Namespace) -> None:
     drawn = plots.draw(found, other, args.plots) if args.plots else []
     if args.readme:
         pictures = {path.stem: Path(os.path.relpath(path, args.readme.parent)).as_posix() for path in drawn}
-        report.insert(args.readme, report.markdown(found, other, pictures), gpu)
+        markdown.insert(args.readme, markdown.markdown(found, other, pictures), gpu)
     else:
-        print("\n".join([report.markdown(found, other), *([gpu] if args.gpu else [])]))
+        print("\n".join([markdown.markdown(found, other), *([gpu] if args.gpu else [])]))
     if old:
         print("\n".join(compare.lines(found, old)))
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from samotion.benchmarks.evaluation import ClipReport, Further, evaluate, means
-from samotion.benchmarks.pictures import write_sheets
-from samotion.benchmarks.record import check_writable, header, write
-from samotion.benchmarks.truth import Labelled
+from samotion.benchmarks.accuracy.evaluation import ClipReport, Further, evaluate, means
+from samotion.benchmarks.datasets.truth import Labelled
+from samotion.benchmarks.report.pictures import write_sheets
+from samotion.benchmarks.report.record import check_writable, header, write
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, SamotionError
 from samotion.engines.manifest import EMBEDDED

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from samotion.benchmarks.accuracy.evaluation import ClipReport
+from samotion.benchmarks.accuracy.metrics import Scores
 from samotion.benchmarks.command import Evaluation, guarded, parser_of, score
-from samotion.benchmarks.datasets import DAVIS_MASKS, find_clips
-from samotion.benchmarks.davis_sets import SETS
-from samotion.benchmarks.evaluation import ClipReport
-from samotion.benchmarks.metrics import Scores
-from samotion.benchmarks.truth import Truth
+from samotion.benchmarks.datasets.davis_sets import SETS
+from samotion.benchmarks.datasets.layouts import DAVIS_MASKS, find_clips
+from samotion.benchmarks.datasets.truth import Truth
 from samotion.engines.errors import InputError
 from samotion.runtime.values import Bytes
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from samotion.benchmarks.accuracy.evaluation import predicted_ids
+from samotion.benchmarks.accuracy.metrics import Scores, object_scores, region_similarity
 from samotion.benchmarks.command import cell, engine_options, guarded, load, names
-from samotion.benchmarks.evaluation import predicted_ids
-from samotion.benchmarks.metrics import Scores, object_scores, region_similarity
-from samotion.benchmarks.pictures import contact_sheet, save
-from samotion.benchmarks.record import check_writable, header, write
-from samotion.benchmarks.scene_clips import UNSEEN, moving_truth
-from samotion.benchmarks.truth import Truth
+from samotion.benchmarks.datasets.scene_clips import UNSEEN, moving_truth
+from samotion.benchmarks.datasets.truth import Truth
+from samotion.benchmarks.report.pictures import contact_sheet, save
+from samotion.benchmarks.report.record import check_writable, header, write
 from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError

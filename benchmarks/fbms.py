@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from samotion.benchmarks.accuracy.evaluation import ClipReport
+from samotion.benchmarks.accuracy.metrics import Scores
+from samotion.benchmarks.accuracy.moseg_metrics import RegionScores, region_scores, summed
 from samotion.benchmarks.command import Evaluation, cell, guarded, parser_of, score
-from samotion.benchmarks.datasets import pick
-from samotion.benchmarks.evaluation import ClipReport
-from samotion.benchmarks.fbms_clips import find
-from samotion.benchmarks.metrics import Scores
-from samotion.benchmarks.moseg_metrics import RegionScores, region_scores, summed
-from samotion.benchmarks.truth import Truth
+from samotion.benchmarks.datasets.fbms_clips import find
+from samotion.benchmarks.datasets.layouts import pick
+from samotion.benchmarks.datasets.truth import Truth
 from samotion.runtime.values import Bytes
 
 PROGRAM = "samotion.benchmarks.fbms"

@@ -9,12 +9,18 @@ from typing import Any
 import cv2
 import numpy as np
 
+from samotion.benchmarks.accuracy.metrics import region_similarity
+from samotion.benchmarks.accuracy.oracle_stages import (
+    average_precision,
+    drawn_points,
+    oracle_masks,
+    true_groups,
+    true_labels,
+)
 from samotion.benchmarks.command import cell, engine_options, guarded, load, names
-from samotion.benchmarks.datasets import LabelledClip, find_clips
-from samotion.benchmarks.metrics import region_similarity
-from samotion.benchmarks.oracle_stages import average_precision, drawn_points, oracle_masks, true_groups, true_labels
-from samotion.benchmarks.record import check_writable, header, write
-from samotion.benchmarks.truth import VOID
+from samotion.benchmarks.datasets.layouts import LabelledClip, find_clips
+from samotion.benchmarks.datasets.truth import VOID
+from samotion.benchmarks.report.record import check_writable, header, write
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import find_groups

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks import published
-from samotion.benchmarks.agreement import mean_iou
-from samotion.benchmarks.clips import NONE_LEFT_OUT, made_clip
-from samotion.benchmarks.noise import paired_ratio
-from samotion.benchmarks.published_tracks import query_grid
-from samotion.benchmarks.record import check_writable, header, write
+from samotion.benchmarks.accuracy.agreement import mean_iou
+from samotion.benchmarks.published import driver
+from samotion.benchmarks.published.tracks import query_grid
+from samotion.benchmarks.report.noise import paired_ratio
+from samotion.benchmarks.report.record import check_writable, header, write
+from samotion.benchmarks.speed.clips import NONE_LEFT_OUT, made_clip
 from samotion.calibration.recording.sequential import OneByOne
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, SamotionError
@@ -29,10 +29,10 @@ DESCRIPTION = "Time the pipeline against the published orchestration, both on th
 EPILOG = """\
 Both sides read the clip and end with masks; neither writes files. They take turns, the first of a pair alternating.
 The published side follows every point of the grid in parts of 128 and makes the feature grids anew for each part:
-a run over 60 frames takes many minutes on two cores. samotion/benchmarks/published.py lists what it does and where
+a run over 60 frames takes many minutes on two cores. samotion/benchmarks/driver.py lists what it does and where
 it differs from the authors' program. Exit status: 0 done, 2 an input that cannot be used."""
 CLIPS = "videos or folders of images (default: one made of 60 frames, 854×480, in which 3 objects are found)"
-Found = Result | published.Published
+Found = Result | driver.Published
 WHOLE: dict[str, Any] = {"window": None, **NONE_LEFT_OUT}  # the published system knows no windows
 # A clip and a grid that take seconds, to see that everything works: 12 frames, two of them query frames.
 QUICK = {"step": 6, "grid_pixels": 600}
@@ -131,7 +131,7 @@ def _pair(path: Path, run: int, bundles: tuple[Bundle, OneByOne], settings: Sett
     """Return one run of each side over the clip at ``path``; even runs begin with samotion."""
     sides: dict[str, Callable[[Clip], Found]] = {
         "samotion": lambda clip: segment(clip, bundles[0], settings),
-        "published": lambda clip: published.segment(clip, bundles[1], settings),
+        "published": lambda clip: driver.segment(clip, bundles[1], settings),
     }
     done: dict[str, Any] = {}
     masks: dict[str, ObjectMasks] = {}
@@ -152,7 +152,7 @@ def _run(path: Path, find: Callable[[Clip], Found], settings: Settings) -> tuple
     found = find(clip)
     seconds = time.perf_counter() - begun
     facts = {"seconds": seconds, "stages": {"reading": reading, **found.seconds}, "objects": len(found.masks.values)}
-    if isinstance(found, published.Published):
+    if isinstance(found, driver.Published):
         facts["encoder_runs"] = found.encoded
     return facts, found.masks
 

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from samotion.benchmarks.accuracy.lucas_kanade import follow_lucas_kanade
+from samotion.benchmarks.accuracy.point_metrics import pck, tap_scores
 from samotion.benchmarks.command import cell, engine_options, guarded, load
-from samotion.benchmarks.joints import Joints, read_joints
-from samotion.benchmarks.lucas_kanade import follow_lucas_kanade
-from samotion.benchmarks.point_metrics import pck, tap_scores
-from samotion.benchmarks.record import check_writable, header, write
-from samotion.benchmarks.scene_clips import UNSEEN, first_queries
+from samotion.benchmarks.datasets.joints import Joints, read_joints
+from samotion.benchmarks.datasets.scene_clips import UNSEEN, first_queries
+from samotion.benchmarks.report.record import check_writable, header, write
 from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import SceneSpec, scene
 from samotion.engines.bundle import Bundle

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from samotion.benchmarks.accuracy.evaluation import predicted_ids
+from samotion.benchmarks.accuracy.metrics import binary_scores
 from samotion.benchmarks.command import guarded, names, pair_options
-from samotion.benchmarks.datasets import find_clips
-from samotion.benchmarks.evaluation import predicted_ids
-from samotion.benchmarks.metrics import binary_scores
-from samotion.benchmarks.record import check_writable, header, write
-from samotion.benchmarks.truth import Labelled
+from samotion.benchmarks.datasets.layouts import find_clips
+from samotion.benchmarks.datasets.truth import Labelled
+from samotion.benchmarks.report.record import check_writable, header, write
 from samotion.calibration.comparison.end_to_end import Agreement, Bounds, agree, means
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import read

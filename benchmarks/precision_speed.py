@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from samotion.benchmarks.command import guarded, pair_options
-from samotion.benchmarks.record import check_writable, header, write
+from samotion.benchmarks.report.record import check_writable, header, write
 from samotion.calibration.comparison.paired_timing import by_turns
 from samotion.calibration.recording.activations import RecordingBundle, folder_clips
 from samotion.engines.bundle import Bundle

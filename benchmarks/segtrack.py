@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from samotion.benchmarks.command import Evaluation, guarded, parser_of, score
-from samotion.benchmarks.datasets import check_folder, folders, pick
-from samotion.benchmarks.truth import Truth, read_pixels, stack
+from samotion.benchmarks.datasets.layouts import check_folder, folders, pick
+from samotion.benchmarks.datasets.truth import Truth, read_pixels, stack
 from samotion.engines.errors import InputError
 from samotion.runtime.sources.images import list_folder, natural
 from samotion.runtime.values import Bool, Bytes

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samotion.benchmarks import against_torch, bench, fresh, latency, suite
-from samotion.benchmarks.clips import NONE_LEFT_OUT, bounced, made_clip, moving_scene, write_clip
-from samotion.benchmarks.engine_inputs import BATCHED, batch, batch_size, record
-from samotion.benchmarks.many_objects import POINTS, known_objects, objects
-from samotion.benchmarks.measurement import timings
-from samotion.benchmarks.record import read
-from samotion.benchmarks.timing import Effort, in_turns, seconds_of, visit
+from samotion.benchmarks import bench
+from samotion.benchmarks.report.measurement import timings
+from samotion.benchmarks.report.record import read
+from samotion.benchmarks.speed import against_torch, fresh, latency, suite
+from samotion.benchmarks.speed.clips import NONE_LEFT_OUT, bounced, made_clip, moving_scene, write_clip
+from samotion.benchmarks.speed.engine_inputs import BATCHED, batch, batch_size, record
+from samotion.benchmarks.speed.many_objects import POINTS, known_objects, objects
+from samotion.benchmarks.speed.timing import Effort, in_turns, seconds_of, visit
 from samotion.calibration.recording.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec

@@ -15,15 +15,17 @@ from tests.gpu_real import shipped_for
 from tests.gpu_stand_in import install, load_stand_ins, stand_in_onnx_runtime
 from tests.kernels_host import kernels_of
 
-from samotion.benchmarks import bench, environment, latency, report, stopwatch, suite
-from samotion.benchmarks.clips import made_clip
-from samotion.benchmarks.compare import differences, lines
-from samotion.benchmarks.engine_inputs import BATCHED
-from samotion.benchmarks.goals import goals, gpu_goals
-from samotion.benchmarks.gpu_kernels import CASES, Case
-from samotion.benchmarks.measurement import Timing, timings
-from samotion.benchmarks.record import read, write
-from samotion.benchmarks.timing import Effort
+from samotion.benchmarks import bench
+from samotion.benchmarks.report import environment, markdown
+from samotion.benchmarks.report.compare import differences, lines
+from samotion.benchmarks.report.goals import goals, gpu_goals
+from samotion.benchmarks.report.measurement import Timing, timings
+from samotion.benchmarks.report.record import read, write
+from samotion.benchmarks.speed import latency, stopwatch, suite
+from samotion.benchmarks.speed.clips import made_clip
+from samotion.benchmarks.speed.engine_inputs import BATCHED
+from samotion.benchmarks.speed.gpu_kernels import CASES, Case
+from samotion.benchmarks.speed.timing import Effort
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import EngineError
 from samotion.engines.machine import Gpu, Machine, this_machine
@@ -241,12 +243,12 @@ def test_a_comparison_names_both_gpus() -> None:
 
 def test_a_readme_says_what_was_measured_on_a_gpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme, gpu = tmp_path / "README.md", tmp_path / "gpu.json"
-    markers = report.BEGIN, report.END, report.GPU_BEGIN, report.GPU_END
+    markers = markdown.BEGIN, markdown.END, markdown.GPU_BEGIN, markdown.GPU_END
     readme.write_text("\n".join(markers))
     write(gpu, result_on("NVIDIA H100 PCIe", "paper"))
     arguments = ["--from", str(RESULT), "--readme", str(readme)]
     assert bench.main([*arguments, "--gpu", str(gpu)]) == 0
-    text = readme.read_text().partition(report.GPU_BEGIN)[2]
+    text = readme.read_text().partition(markdown.GPU_BEGIN)[2]
     assert "NVIDIA H100 PCIe (9.0), 64.0 GiB, driver for CUDA 13.0, 2 cores of Example CPU" in text
     assert "| at least 25 | 30.0 | met |" in text
     assert "| mask_encoder | 4 frames | 12 ms | 12 ms | 12 ms | 333 | 6 |" in text
@@ -267,7 +269,7 @@ def test_benchmarks_readme_is_what_the_command_writes(tmp_path: Path) -> None:
     for path in sorted(results.glob("gpu-*.json")):
         arguments += ["--gpu", str(path)]
     assert bench.main(arguments) == 0
-    assert copy.read_text(encoding="utf-8").partition(report.GPU_BEGIN)[2] == text.partition(report.GPU_BEGIN)[2]
+    assert copy.read_text(encoding="utf-8").partition(markdown.GPU_BEGIN)[2] == text.partition(markdown.GPU_BEGIN)[2]
 
 
 def test_events_tell_the_time_between_them_once_they_are_reached() -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samotion.benchmarks.noise import SMALLEST, Ratio, geometric_mean, paired_ratio, percentiles, ratio
+from samotion.benchmarks.report.noise import SMALLEST, Ratio, geometric_mean, paired_ratio, percentiles, ratio
 
 seconds = st.floats(1e-6, 1e3)
 rounds = st.lists(st.lists(seconds, min_size=1, max_size=8), min_size=1, max_size=6)

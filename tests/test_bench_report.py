@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from samotion.benchmarks import bench, plots, report
-from samotion.benchmarks.compare import compare, differences, lines
-from samotion.benchmarks.goals import goals
-from samotion.benchmarks.measurement import Timing, timings
-from samotion.benchmarks.record import read, write
+from samotion.benchmarks import bench
+from samotion.benchmarks.report import markdown, plots
+from samotion.benchmarks.report.compare import compare, differences, lines
+from samotion.benchmarks.report.goals import goals
+from samotion.benchmarks.report.measurement import Timing, timings
+from samotion.benchmarks.report.record import read, write
 from samotion.engines.errors import InputError, OutputError
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -110,7 +111,7 @@ def test_goals_can_be_missed(result: dict[str, Any], other: dict[str, Any]) -> N
 
 
 def test_the_report_holds_every_measurement(result: dict[str, Any], other: dict[str, Any]) -> None:
-    text = report.markdown(result, other)
+    text = markdown.markdown(result, other)
     assert "2 cores of Example CPU" in text
     assert "bundle nano 0123456789ab on cpu, 2 threads" in text
     assert "Minutes of measuring: engines 1.5, cold 1.2." in text
@@ -131,20 +132,20 @@ def test_the_report_holds_every_measurement(result: dict[str, Any], other: dict[
 
 def test_a_report_of_little_holds_little(result: dict[str, Any]) -> None:
     few = {**result, "timings": [entry for entry in result["timings"] if entry["group"] == "cold"]}
-    text = report.markdown(few)
+    text = markdown.markdown(few)
     assert "### Cold start" in text
     assert text.count("###") == 1
 
 
 def test_tables_go_between_the_markers(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n\n{report.BEGIN}\nyesterday\n{report.END}\n\nafter\n")
+    readme.write_text(f"before\n\n{markdown.BEGIN}\nyesterday\n{markdown.END}\n\nafter\n")
     arguments = ["--from", str(RESULT), "--orchestration", str(ORCHESTRATION), "--readme", str(readme)]
     arguments += ["--plots", str(tmp_path / "pictures")]
     assert bench.main(arguments) == 0
     text = readme.read_text()
-    assert text.startswith(f"before\n\n{report.BEGIN}\n")
-    assert text.endswith(f"{report.END}\n\nafter\n")
+    assert text.startswith(f"before\n\n{markdown.BEGIN}\n")
+    assert text.endswith(f"{markdown.END}\n\nafter\n")
     assert "yesterday" not in text
     assert "### Cold start" in text
     for address in re.findall(r"!\[.*\]\((.*)\)", text):
@@ -156,10 +157,10 @@ def test_tables_go_between_the_markers(tmp_path: Path) -> None:
 
 def test_a_readme_without_markers_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     readme = tmp_path / "README.md"
-    readme.write_text(f"{report.END}{report.BEGIN}")
+    readme.write_text(f"{markdown.END}{markdown.BEGIN}")
     assert bench.main(["--from", str(RESULT), "--readme", str(readme)]) == 2
     assert "expected the lines" in capsys.readouterr().err
-    assert readme.read_text() == f"{report.END}{report.BEGIN}"
+    assert readme.read_text() == f"{markdown.END}{markdown.BEGIN}"
 
 
 def test_plots_are_the_same_bytes_every_time(tmp_path: Path, result: dict[str, Any], other: dict[str, Any]) -> None:

@@ -19,11 +19,11 @@ from tests.labelled import (
 )
 
 from samotion.benchmarks import davis
-from samotion.benchmarks.datasets import find_clips
-from samotion.benchmarks.davis_sets import SETS
-from samotion.benchmarks.evaluation import evaluate, evaluate_clip, means, predicted_ids
-from samotion.benchmarks.pictures import BAR, COLOURS, TILE, contact_sheet, write_sheets
-from samotion.benchmarks.truth import Truth
+from samotion.benchmarks.accuracy.evaluation import evaluate, evaluate_clip, means, predicted_ids
+from samotion.benchmarks.datasets.davis_sets import SETS
+from samotion.benchmarks.datasets.layouts import find_clips
+from samotion.benchmarks.datasets.truth import Truth
+from samotion.benchmarks.report.pictures import BAR, COLOURS, TILE, contact_sheet, write_sheets
 from samotion.engines.errors import InputError, OutputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip

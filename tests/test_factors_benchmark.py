@@ -11,8 +11,8 @@ from PIL import Image
 from tests.labelled import FakeBundle, result_of
 
 from samotion.benchmarks import command, factors
+from samotion.benchmarks.datasets.scene_clips import UNSEEN, moving_truth
 from samotion.benchmarks.factors import FACTORS, PLAIN, run_factor, score_scene, spec_of, summary
-from samotion.benchmarks.scene_clips import UNSEEN, moving_truth
 from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.runtime.values import Bool, Clip, Result

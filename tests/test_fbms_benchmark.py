@@ -9,8 +9,8 @@ from PIL import Image
 from tests.labelled import HEIGHT, WIDTH, perfect, picture_of, put_in_place_of_engines, truth_of
 
 from samotion.benchmarks import fbms
-from samotion.benchmarks.evaluation import evaluate_clip
-from samotion.benchmarks.fbms_clips import FbmsClip, find, read_definition
+from samotion.benchmarks.accuracy.evaluation import evaluate_clip
+from samotion.benchmarks.datasets.fbms_clips import FbmsClip, find, read_definition
 from samotion.engines.errors import InputError
 from samotion.runtime.values import Bytes
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from samotion.benchmarks.metrics import (
+from samotion.benchmarks.accuracy.metrics import (
     binary_scores,
     boundary_accuracy,
     object_scores,

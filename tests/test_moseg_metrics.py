@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.labelled import truth_of
 
-from samotion.benchmarks.moseg_metrics import RegionScores, region_scores, summed
+from samotion.benchmarks.accuracy.moseg_metrics import RegionScores, region_scores, summed
 from samotion.runtime.values import Bytes
 
 

@@ -17,11 +17,12 @@ from tests.opencv_code import own_code
 from tests.test_bench_gpu import TRIAL, measured
 from tests.test_on_gpu import FRAMES, WAYS, Found, found_in, same
 
-from samotion.benchmarks import bench, latency, stopwatch
-from samotion.benchmarks.clips import made_clip
-from samotion.benchmarks.engine_inputs import BATCHED
-from samotion.benchmarks.gpu_kernels import CASES
-from samotion.benchmarks.measurement import timings
+from samotion.benchmarks import bench
+from samotion.benchmarks.report.measurement import timings
+from samotion.benchmarks.speed import latency, stopwatch
+from samotion.benchmarks.speed.clips import made_clip
+from samotion.benchmarks.speed.engine_inputs import BATCHED
+from samotion.benchmarks.speed.gpu_kernels import CASES
 from samotion.engines.bundle import Bundle
 from samotion.runtime import cli
 from samotion.runtime.cli import DEMO

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from samotion.benchmarks import oracles
-from samotion.benchmarks.metrics import region_similarity
-from samotion.benchmarks.oracle_stages import (
+from samotion.benchmarks.accuracy.metrics import region_similarity
+from samotion.benchmarks.accuracy.oracle_stages import (
     AROUND,
     POINTS,
     average_precision,

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from samotion.benchmarks import orchestration, published
-from samotion.benchmarks.agreement import mean_iou
-from samotion.benchmarks.clips import made_clip
-from samotion.benchmarks.published_tracks import query_grid
+from samotion.benchmarks import orchestration
+from samotion.benchmarks.accuracy.agreement import mean_iou
+from samotion.benchmarks.published import driver
+from samotion.benchmarks.published.tracks import query_grid
+from samotion.benchmarks.speed.clips import made_clip
 from samotion.calibration.recording.sequential import OneByOne
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import Array, Engine
@@ -64,7 +65,7 @@ def test_both_give_the_same_masks_and_the_published_one_its_published_work(
         ours = segment(clip, bundle, settings)
         assert len(ours.masks.values)
         bundle.counts.clear()
-        theirs = published.segment(clip, bundle, settings)
+        theirs = driver.segment(clip, bundle, settings)
     iou = mean_iou(ours.masks, theirs.masks)
     assert iou is not None
     assert iou >= 0.98

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from tests.labelled import FakeBundle
 
 from samotion.benchmarks import command, points
-from samotion.benchmarks.joints import MARKED, read_joints
-from samotion.benchmarks.lucas_kanade import follow_lucas_kanade
-from samotion.benchmarks.point_metrics import pck, tap_scores
-from samotion.benchmarks.scene_clips import UNSEEN, first_queries, moving_truth
+from samotion.benchmarks.accuracy.lucas_kanade import follow_lucas_kanade
+from samotion.benchmarks.accuracy.point_metrics import pck, tap_scores
+from samotion.benchmarks.datasets.joints import MARKED, read_joints
+from samotion.benchmarks.datasets.scene_clips import UNSEEN, first_queries, moving_truth
 from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import SceneSpec, scene
 from samotion.engines.bundle import Bundle

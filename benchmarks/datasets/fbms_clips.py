@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.benchmarks.datasets import check_folder, folders
-from samotion.benchmarks.truth import Truth, read_pixels, stack
+from samotion.benchmarks.datasets.layouts import check_folder, folders
+from samotion.benchmarks.datasets.truth import Truth, read_pixels, stack
 from samotion.engines.errors import InputError
 from samotion.runtime.sources.images import list_folder
 from samotion.runtime.values import Bytes, Float

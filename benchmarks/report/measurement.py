@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from samotion.benchmarks.noise import percentiles
+from samotion.benchmarks.report.noise import percentiles
 from samotion.engines.errors import InputError
 
 

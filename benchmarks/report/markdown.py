@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from samotion.benchmarks.goals import Goal, goals, gpu_goals
-from samotion.benchmarks.measurement import timings
-from samotion.benchmarks.record import write_text
-from samotion.benchmarks.tables import SECTIONS, orchestration, table
+from samotion.benchmarks.report.goals import Goal, goals, gpu_goals
+from samotion.benchmarks.report.measurement import timings
+from samotion.benchmarks.report.record import write_text
+from samotion.benchmarks.report.tables import SECTIONS, orchestration, table
 from samotion.engines.errors import InputError
 
 BEGIN, END = "<!-- results: begin -->", "<!-- results: end -->"

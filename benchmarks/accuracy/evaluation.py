@@ -11,9 +11,9 @@ from typing import Any
 import cv2
 import numpy as np
 
-from samotion.benchmarks.metrics import ObjectScores, Scores, binary_scores, object_scores, statistics
-from samotion.benchmarks.pictures import contact_sheet
-from samotion.benchmarks.truth import Labelled, Truth
+from samotion.benchmarks.accuracy.metrics import ObjectScores, Scores, binary_scores, object_scores, statistics
+from samotion.benchmarks.datasets.truth import Labelled, Truth
+from samotion.benchmarks.report.pictures import contact_sheet
 from samotion.engines.errors import InputError, SamotionError
 from samotion.runtime.output.writer import label_map
 from samotion.runtime.values import Bytes, Int, Result

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-from samotion.benchmarks.measurement import Timing, timings
-from samotion.benchmarks.noise import Ratio, ratio
+from samotion.benchmarks.report.measurement import Timing, timings
+from samotion.benchmarks.report.noise import Ratio, ratio
 from samotion.engines.errors import InputError
 
 HEADER = f"{'':<52}{'now':>10}{'then':>10}{'now/then':>10}{'95 %':>16}"

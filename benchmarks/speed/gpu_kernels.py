@@ -7,8 +7,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from samotion.benchmarks.gpu_work import Work, repeated
-from samotion.benchmarks.measurement import Timing
+from samotion.benchmarks.report.measurement import Timing
+from samotion.benchmarks.speed.gpu_work import Work, repeated
 from samotion.engines.device import DeviceArray
 from samotion.runtime.kernels import augmentation, depth, features, filtering, masks, memory, resizing, tables
 from samotion.runtime.kernels.queue import Queue

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.benchmarks.truth import VOID
+from samotion.benchmarks.datasets.truth import VOID
 from samotion.engines.errors import InputError
 from samotion.runtime.values import Bool, Bytes, Int
 

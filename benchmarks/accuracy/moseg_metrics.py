@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.benchmarks.metrics import best_partners
+from samotion.benchmarks.accuracy.metrics import best_partners
 from samotion.runtime.values import Bytes, Float
 
 FOUND = 0.75  # F above which a region counts as found

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.benchmarks.truth import VOID
+from samotion.benchmarks.datasets.truth import VOID
 from samotion.runtime.stages.prompts import densest, promptable
 from samotion.runtime.values import Bool, Bytes, Float, Int, Prompt, TrackGroup, Tracks
 

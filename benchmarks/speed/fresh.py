@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samotion.benchmarks.clips import write_clip
-from samotion.benchmarks.measurement import Timing
+from samotion.benchmarks.report.measurement import Timing
+from samotion.benchmarks.speed.clips import write_clip
 from samotion.engines.errors import EngineError
 from samotion.runtime.values import Bytes
 
 RUN = ("-m", "samotion.runtime.cli")
-COLD = ("-m", "samotion.benchmarks.cold")
+COLD = ("-m", "samotion.benchmarks.speed.cold")
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> Ended:
     """Run this Python with ``arguments`` in a process of its own; raises EngineError where it fails."""
     with tempfile.TemporaryDirectory() as folder:
         figures = Path(folder, "figures.json")
-        launch = [sys.executable, "-m", "samotion.benchmarks.launch", str(figures), sys.executable, *arguments]
+        launch = [sys.executable, "-m", "samotion.benchmarks.speed.launch", str(figures), sys.executable, *arguments]
         done = subprocess.run(launch, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

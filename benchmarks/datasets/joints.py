@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from samotion.benchmarks.datasets import DAVIS_FRAMES, DAVIS_MASKS, LabelledClip, check_folder, folders
-from samotion.benchmarks.point_metrics import Double
+from samotion.benchmarks.accuracy.point_metrics import Double
+from samotion.benchmarks.datasets.layouts import DAVIS_FRAMES, DAVIS_MASKS, LabelledClip, check_folder, folders
 from samotion.engines.errors import InputError
 from samotion.runtime.sources.images import list_folder, read_image
 from samotion.runtime.values import Bool, Int

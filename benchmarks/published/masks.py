@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from samotion.benchmarks.published_sam import OneFrameSam
+from samotion.benchmarks.published.sam2 import OneFrameSam
 from samotion.runtime.sam2.memory_bank import MemoryBank
 from samotion.runtime.sam2.predictor import Answer
 from samotion.runtime.settings import Settings

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from samotion.benchmarks.measurement import timings
-from samotion.benchmarks.noise import percentiles
-from samotion.benchmarks.tables import SIDES
+from samotion.benchmarks.report.measurement import timings
+from samotion.benchmarks.report.noise import percentiles
+from samotion.benchmarks.report.tables import SIDES
 from samotion.engines.errors import EngineError, OutputError
 
 # The same result gives the same bytes: ids of clip paths are salted, and dates left out.

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from samotion.benchmarks.metrics import Scores
-from samotion.benchmarks.truth import VOID, Truth
+from samotion.benchmarks.accuracy.metrics import Scores
+from samotion.benchmarks.datasets.truth import VOID, Truth
 from samotion.engines.errors import OutputError
 from samotion.runtime.values import Bool, Bytes, Clip
 

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from samotion.benchmarks.environment import environment
+from samotion.benchmarks.report.environment import environment
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError, OutputError
 from samotion.runtime.settings import Settings

@@ -5,7 +5,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
-from samotion.benchmarks.measurement import Timing
+from samotion.benchmarks.report.measurement import Timing
 from samotion.engines.bundle import Bundle
 from samotion.runtime.output.writer import write_result
 from samotion.runtime.pipeline import segment

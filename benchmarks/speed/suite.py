@@ -8,14 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from samotion.benchmarks import end_to_end, fresh, latency, many_objects
-from samotion.benchmarks.against_torch import against_torch, check_torch
-from samotion.benchmarks.clips import FRAMES, HEIGHT, NONE_LEFT_OUT, OBJECTS, WIDTH, made_clip, moving_scene
-from samotion.benchmarks.engine_inputs import record
-from samotion.benchmarks.measurement import Timing
-from samotion.benchmarks.on_gpu import check_gpu, on_gpu
-from samotion.benchmarks.record import header
-from samotion.benchmarks.timing import Effort
+from samotion.benchmarks.report.measurement import Timing
+from samotion.benchmarks.report.record import header
+from samotion.benchmarks.speed import end_to_end, fresh, latency, many_objects
+from samotion.benchmarks.speed.against_torch import against_torch, check_torch
+from samotion.benchmarks.speed.clips import FRAMES, HEIGHT, NONE_LEFT_OUT, OBJECTS, WIDTH, made_clip, moving_scene
+from samotion.benchmarks.speed.engine_inputs import record
+from samotion.benchmarks.speed.on_gpu import check_gpu, on_gpu
+from samotion.benchmarks.speed.timing import Effort
 from samotion.calibration.recording.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError

@@ -5,12 +5,12 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from samotion.benchmarks import gpu_kernels, latency
-from samotion.benchmarks.engine_inputs import BATCHED, batch_size
-from samotion.benchmarks.gpu_work import Work
-from samotion.benchmarks.measurement import Timing
-from samotion.benchmarks.stopwatch import Stopwatch
-from samotion.benchmarks.timing import Effort, Sample, sampled_in_turns
+from samotion.benchmarks.report.measurement import Timing
+from samotion.benchmarks.speed import gpu_kernels, latency
+from samotion.benchmarks.speed.engine_inputs import BATCHED, batch_size
+from samotion.benchmarks.speed.gpu_work import Work
+from samotion.benchmarks.speed.stopwatch import Stopwatch
+from samotion.benchmarks.speed.timing import Effort, Sample, sampled_in_turns
 from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 from samotion.engines.device import Uploads

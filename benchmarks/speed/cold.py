@@ -6,14 +6,14 @@ import os
 import time
 from pathlib import Path
 
-from samotion.benchmarks.launch import BEGUN
+from samotion.benchmarks.speed.launch import BEGUN
 
 
 def main() -> None:
     """Import, load, find the first masks, then find them again warm, and print the seconds of each."""
     started = time.monotonic()
     begun = float(os.environ[BEGUN])
-    parser = argparse.ArgumentParser("python -m samotion.benchmarks.cold", description=__doc__)
+    parser = argparse.ArgumentParser("python -m samotion.benchmarks.speed.cold", description=__doc__)
     parser.add_argument("clip", type=Path)
     parser.add_argument("--engines", type=Path)
     parser.add_argument("--provider", default="cpu")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from samotion.benchmarks.engine_inputs import BATCHED, batch
-from samotion.benchmarks.measurement import Timing
-from samotion.benchmarks.timing import Effort, in_turns
+from samotion.benchmarks.report.measurement import Timing
+from samotion.benchmarks.speed.engine_inputs import BATCHED, batch
+from samotion.benchmarks.speed.timing import Effort, in_turns
 from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from samotion.benchmarks.truth import Labelled, Truth, read_pixels, stack
+from samotion.benchmarks.datasets.truth import Labelled, Truth, read_pixels, stack
 from samotion.engines.errors import InputError
 from samotion.runtime.sources.images import list_folder
 from samotion.runtime.values import Bytes

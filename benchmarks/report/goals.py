@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from samotion.benchmarks.compare import milliseconds
-from samotion.benchmarks.measurement import Timing, timings
-from samotion.benchmarks.noise import geometric_mean, ratio
+from samotion.benchmarks.report.compare import milliseconds
+from samotion.benchmarks.report.measurement import Timing, timings
+from samotion.benchmarks.report.noise import geometric_mean, ratio
 
 RATIO, SAME_MASKS = 10.0, 0.98
 EAGER_MEAN, EAGER_LEAST = 1.3, 1.0

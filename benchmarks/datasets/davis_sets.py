@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from samotion.benchmarks.datasets import DAVIS_MASKS, DAVIS_UNSUPERVISED
+from samotion.benchmarks.datasets.layouts import DAVIS_MASKS, DAVIS_UNSUPERVISED
 
 # The clips of ImageSets/2017/val.txt: whether ImageSets/2016/val.txt of DAVIS-2016 has them too, and whether every
 # annotated object moves and every mover is annotated. The latter is DAVIS17-Moving of "Towards Segmenting Anything

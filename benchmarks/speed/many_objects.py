@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from samotion.benchmarks.measurement import Timing
+from samotion.benchmarks.report.measurement import Timing
 from samotion.calibration.scenes.scene import Scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError

@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from samotion.benchmarks.compare import milliseconds
-from samotion.benchmarks.engine_inputs import BATCHED
-from samotion.benchmarks.goals import NOT_MEASURED
-from samotion.benchmarks.gpu_kernels import CASES
-from samotion.benchmarks.measurement import Timing
-from samotion.benchmarks.noise import geometric_mean, percentiles, ratio
+from samotion.benchmarks.report.compare import milliseconds
+from samotion.benchmarks.report.goals import NOT_MEASURED
+from samotion.benchmarks.report.measurement import Timing
+from samotion.benchmarks.report.noise import geometric_mean, percentiles, ratio
+from samotion.benchmarks.speed.engine_inputs import BATCHED
+from samotion.benchmarks.speed.gpu_kernels import CASES
 
 SIDES = ("published", "samotion")
 LATENCY = ("one call", "p50", "p95", "p99", "a second", "samples")
