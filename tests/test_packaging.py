@@ -6,8 +6,8 @@ import zipfile
 from pathlib import Path
 
 from hatchling.builders.wheel import WheelBuilder
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 LIGHT = ("runtime", "engines", "calibration", "benchmarks")
 IMPORT_ALL = """
 import importlib, sys

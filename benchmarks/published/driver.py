@@ -33,7 +33,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from samotion.benchmarks.published import masks, tracks
+from samotion.benchmarks.published import masks as published_masks
+from samotion.benchmarks.published import tracks as published_tracks
 from samotion.benchmarks.published.sam2 import OneFrameSam
 from samotion.calibration.recording.sequential import OneByOne
 from samotion.runtime.ops.resize import kernels
@@ -60,9 +61,9 @@ def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
     """Return the masks of ``clip`` (two frames at least) the published way."""
     seconds: dict[str, float] = {}
     with _timed("tracks", seconds):
-        tracks = tracks.track(clip, bundle, settings)
+        tracks = published_tracks.track(clip, bundle, settings)
     with _timed("depth", seconds):
-        disparity = tracks.depth(clip, bundle, settings)
+        disparity = published_tracks.depth(clip, bundle, settings)
     with _timed("features", seconds):
         features = describe(clip, tracks, bundle, Progress(), kernels(settings))
     with _timed("motion", seconds):
@@ -72,9 +73,9 @@ def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
     moving, static = tracks.select(labels.dynamic), tracks.select(labels.probability < STILL)
     with _timed("grouping", seconds):
         sam = OneFrameSam(clip, bundle, settings)
-        groups = masks.group(moving, static, sam, settings)
+        groups = published_masks.group(moving, static, sam, settings)
     with _timed("masks", seconds):
-        masks = masks.segment_objects(groups, moving, static, sam, settings, sureness(labels, settings))
+        masks = published_masks.segment_objects(groups, moving, static, sam, settings, sureness(labels, settings))
     with _timed("merging", seconds):
         masks = supported(merge_objects(masks), tracks, labels, settings.least_support)
     return Published(masks, seconds, sam.encoded)

@@ -23,7 +23,7 @@ FRAMES_AT_ONCE = 10
 
 
 def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
-    """Return the tracks that samotion.runtime.stages.tracks samples, after following the whole grid of every query frame."""
+    """Return the tracks that runtime.stages.tracks samples, following the whole grid of every query frame first."""
     kept = sample_queries(clip, settings)
     size = bundle.manifest.tracker.size
     frames = signed(kernels(settings).tracker(clip.frames, size, size))  # once for all points, as published

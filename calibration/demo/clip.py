@@ -13,7 +13,7 @@ import av
 import cv2
 import numpy as np
 
-from samotion.calibration.demo import art as art
+from samotion.calibration.demo import art
 from samotion.calibration.scenes.bodies import Pose, Skin, layers
 from samotion.calibration.scenes.camera import Camera, Path, still
 from samotion.calibration.scenes.layers import Layer
@@ -174,7 +174,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -194,7 +194,3 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--threads", type=int, default=0, metavar="N", help="CPU threads (default: all cores)")
     return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -32,7 +32,7 @@ def buffers(tracks: int, frames: int) -> Buffers:
 def in_frame(launch: Launch, xy: Array, queries: Array, scale: tuple[float, float]) -> None:
     """Bring xy (N, T, 2) float32 in place from the tracker's input to the frame; the query itself stays exact.
 
-    queries: (N, 3) float32 as (t, y, x). scale: what (x, y) are divided by. Twin: samotion.runtime.ops.reference.in_frame.
+    queries: (N, 3) float32 as (t, y, x). scale: what (x, y) are divided by. Twin: ops.reference.in_frame.
     """
     tracks, frames = xy.shape[:2]
     numbers = checked(2 * tracks * frames)

@@ -14,6 +14,7 @@ from tests.support.fake_cuda import FakeLogicError, Memory
 from tests.support.gpu_real import shipped_for
 from tests.support.gpu_stand_in import install, load_stand_ins, stand_in_onnx_runtime
 from tests.support.kernels_host import kernels_of
+from tests.support.paths import GOLDEN, ROOT
 
 from samotion.benchmarks import bench
 from samotion.benchmarks.report import environment, markdown
@@ -34,9 +35,8 @@ from samotion.runtime.kernels.compile import SOURCES
 from samotion.runtime.kernels.launching import FOLDER
 from samotion.runtime.pipeline import segment
 
-ROOT = Path(__file__).parents[1]
 README = ROOT / "benchmarks" / "README.md"
-RESULT = Path(__file__).parent / "golden" / "bench.json"
+RESULT = GOLDEN / "bench.json"
 H100 = Machine("linux-x86_64", "13.0", Gpu("NVIDIA H100 80GB HBM3", "9.0", 80 << 30, 79 << 30))
 TRIAL = suite.Plan(12, 240, 428, 2, 1, Effort(rounds=1, seconds=0, fewest=2, warm_up=0))
 SIZES = (1, 2)

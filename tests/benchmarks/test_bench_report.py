@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.support.paths import GOLDEN
 
 from samotion.benchmarks import bench
 from samotion.benchmarks.report import markdown, plots
@@ -17,7 +18,6 @@ from samotion.benchmarks.report.measurement import Timing, timings
 from samotion.benchmarks.report.record import read, write
 from samotion.engines.errors import InputError, OutputError
 
-GOLDEN = Path(__file__).parent / "golden"
 RESULT, ORCHESTRATION = GOLDEN / "bench.json", GOLDEN / "orchestration.json"
 
 names = st.text(min_size=1, max_size=8)

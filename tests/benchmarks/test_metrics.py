@@ -1,10 +1,10 @@
 from itertools import permutations
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.paths import GOLDEN
 
 from samotion.benchmarks.accuracy.metrics import (
     binary_scores,
@@ -14,11 +14,11 @@ from samotion.benchmarks.accuracy.metrics import (
     statistics,
 )
 
-GOLDEN = Path(__file__).parent / "golden" / "metrics.npz"
+CASE = GOLDEN / "metrics.npz"
 
 
 def test_official_answers_are_met_exactly() -> None:
-    golden = np.load(GOLDEN)
+    golden = np.load(CASE)
     j, f = binary_scores(golden["truth"], golden["prediction"])
     np.testing.assert_array_equal(j, golden["binary_j"])
     np.testing.assert_array_equal(f, golden["binary_f"])

@@ -1,7 +1,7 @@
 """A CUDA driver on the host (host_driver.cpp) for real bindings to run on.
 
-As a pytest plugin (``-p tests.support.host_driver``, see .ci/pycuda) it is this process's driver, with every kernel: pycuda,
-built from source, and NVIDIA's bindings find it where they would find NVIDIA's.
+As a pytest plugin (``-p tests.support.host_driver``, see .ci/pycuda) it is this process's driver, with every kernel:
+pycuda, built from source, and NVIDIA's bindings find it where they would find NVIDIA's.
 """
 
 import ctypes

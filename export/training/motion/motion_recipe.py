@@ -204,7 +204,3 @@ def main(argv: list[str] | None = None) -> int:
     for held, figures in report.items():
         print(f"{held}: AP {figures['ap']:.3f}, IoU {figures['iou']:.3f}")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -178,7 +178,3 @@ def main(argv: list[str] | None = None) -> int:
     (given.out / f"{NAME}.json").write_text(json.dumps(figures, indent=2) + "\n")
     print(json.dumps(figures))
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

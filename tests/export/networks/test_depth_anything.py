@@ -5,12 +5,11 @@ import numpy as np
 import pytest
 import torch
 from tests.support.parity_fixtures import images
+from tests.support.paths import GOLDEN, MANIFESTS
 
 from samotion.export.graph.export import export, relative_error
 from samotion.export.networks.depth_anything import BASE, LARGE, NANO, SMALL, DepthAnything, DepthParams, graphs
 from samotion.export.weights.load import load, random_state
-
-HERE = Path(__file__).parent
 
 
 def filled(params: DepthParams) -> DepthAnything:
@@ -21,7 +20,7 @@ def filled(params: DepthParams) -> DepthAnything:
 
 @pytest.mark.parametrize(("name", "params"), [("vits", SMALL), ("vitb", BASE), ("vitl", LARGE)])
 def test_keys_of_the_checkpoint(name: str, params: DepthParams) -> None:
-    wanted = json.loads((HERE / f"manifests/depth_anything_v2_{name}.json").read_text())
+    wanted = json.loads((MANIFESTS / f"depth_anything_v2_{name}.json").read_text())
     with torch.device("meta"):
         found = DepthAnything(params).state_dict()
     assert {key: list(value.shape) for key, value in found.items()} == {k: shape for k, (shape, _) in wanted.items()}
@@ -32,7 +31,7 @@ def test_answers_as_published() -> None:
     with torch.no_grad():
         disparity = filled(SMALL)(image).numpy()
     assert disparity.shape == (1, 252, 336)
-    wanted = np.load(HERE / "golden/depth_anything_v2_vits.npz")["disparity"]
+    wanted = np.load(GOLDEN / "depth_anything_v2_vits.npz")["disparity"]
     assert relative_error(disparity[:, ::3, ::3], wanted) < 1e-4
 
 

@@ -7,6 +7,7 @@ import onnx
 import pytest
 import torch
 from tests.support.parity_fixtures import images
+from tests.support.paths import GOLDEN, MANIFESTS
 from torch.nn import functional
 
 from samotion.export.graph.export import export, relative_error
@@ -14,7 +15,6 @@ from samotion.export.networks.dinov2 import NANO, OFFICIAL, example, graphs
 from samotion.export.networks.vit import VIT_B, VisionTransformer, VitParams
 from samotion.export.weights.load import load, random_state
 
-HERE = Path(__file__).parent
 TINY = VitParams(width=12, depth=2, heads=3, grid=5)
 
 
@@ -33,7 +33,7 @@ def published_positions(model: VisionTransformer, rows: int, columns: int) -> to
 
 
 def test_keys_of_the_checkpoint() -> None:
-    wanted = json.loads((HERE / "manifests/dinov2_vitb14.json").read_text())
+    wanted = json.loads((MANIFESTS / "dinov2_vitb14.json").read_text())
     with torch.device("meta"):
         found = VisionTransformer(OFFICIAL).state_dict()
     assert {key: list(value.shape) for key, value in found.items()} == {k: shape for k, (shape, _) in wanted.items()}
@@ -44,7 +44,7 @@ def test_answers_as_published() -> None:
     with torch.no_grad():
         keys = filled(OFFICIAL).keys(image)[0].numpy()
     assert keys.shape == (19, 25, 768)
-    wanted = np.load(HERE / "golden/dinov2_vitb14.npz")["keys_stride7"]
+    wanted = np.load(GOLDEN / "dinov2_vitb14.npz")["keys_stride7"]
     assert relative_error(keys[::2, ::2], wanted) < 1e-4
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.support.paths import GOLDEN, MANIFESTS
 from torch import Tensor
 
 from samotion.engines.ort.session import OnnxEngine
@@ -20,8 +21,6 @@ from samotion.export.networks.motion.motion_network import (
 )
 from samotion.export.weights.load import load, random_state
 
-HERE = Path(__file__).parent
-
 
 def filled(params: MotionParams) -> MotionNetwork:
     network = MotionNetwork(params)
@@ -30,13 +29,13 @@ def filled(params: MotionParams) -> MotionNetwork:
 
 
 def test_keys_of_the_checkpoint() -> None:
-    wanted = json.loads((HERE / "manifests/moseg.json").read_text())
+    wanted = json.loads((MANIFESTS / "moseg.json").read_text())
     found = MotionNetwork(OFFICIAL).state_dict()
     assert {key: list(value.shape) for key, value in found.items()} == {k: shape for k, (shape, _) in wanted.items()}
 
 
 def test_answers_as_published() -> None:
-    golden = np.load(HERE / "golden/moseg.npz")
+    golden = np.load(GOLDEN / "moseg.npz")
     xy = torch.from_numpy(golden["traj"][0]).permute(1, 2, 0)
     visible = ~torch.from_numpy(golden["hidden"][0, 0])
     visibility, confidence = (torch.from_numpy(golden[name][0, 0]) for name in ("visibility", "confidence"))

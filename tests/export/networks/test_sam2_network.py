@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from tests.support.parity_fixtures import images
+from tests.support.paths import GOLDEN, MANIFESTS
 from torch import Tensor
 
 from samotion.engines.ort.session import OnnxEngine
@@ -23,8 +24,7 @@ from samotion.export.networks.sam2.sam2_graphs import (
 from samotion.export.networks.sam2.sam2_model import EMPTY_TIME
 from samotion.export.weights.load import load, random_state
 
-HERE = Path(__file__).parent
-MANIFESTS = sorted(path.stem for path in (HERE / "manifests").glob("sam2*.json"))
+NAMES = sorted(path.stem for path in MANIFESTS.glob("sam2*.json"))
 TINY = Sam2Params(
     HieraParams(8, 1, (1, 1, 2, 1), (4, 2, 3, 2), (3,), 3),
     image_size=64,
@@ -45,9 +45,9 @@ def filled(params: Sam2Params) -> Sam2:
     return model.eval()
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
+@pytest.mark.parametrize("name", NAMES)
 def test_keys_of_the_checkpoint(name: str) -> None:
-    wanted = json.loads((HERE / f"manifests/{name}.json").read_text())
+    wanted = json.loads((MANIFESTS / f"{name}.json").read_text())
     with torch.device("meta"):
         found = Sam2(OFFICIAL[name]).state_dict()
     assert {key: list(value.shape) for key, value in found.items()} == {k: shape for k, (shape, _) in wanted.items()}
@@ -55,7 +55,7 @@ def test_keys_of_the_checkpoint(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["sam2.1_hiera_tiny", "sam2_hiera_tiny"])
 def test_answers_as_published(name: str) -> None:
-    golden = np.load(HERE / f"golden/{name}.npz")
+    golden = np.load(GOLDEN / f"{name}.npz")
     model = filled(OFFICIAL[name])
     with torch.inference_mode():
         frames = torch.from_numpy(images("sam2/video", 4, 1024, 1024))

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from tests.support.parity_fixtures import images
+from tests.support.paths import GOLDEN, MANIFESTS
 
 from samotion.engines.ort.session import OnnxEngine
 from samotion.export.graph.export import export, relative_error
@@ -15,7 +16,6 @@ from samotion.export.training.tapir.tapir_clips import Example, cropped, cut, dr
 from samotion.export.training.tapir.tapir_recipe import cell_loss
 from samotion.export.weights.load import load, random_state
 
-HERE = Path(__file__).parent
 TINY = TapirParams(
     resolution=64,
     channels=(4, 6, 8, 8),
@@ -36,14 +36,14 @@ def filled(params: TapirParams) -> Tapir:
 
 
 def test_keys_of_the_checkpoint() -> None:
-    wanted = json.loads((HERE / "manifests/bootstapir.json").read_text())
+    wanted = json.loads((MANIFESTS / "bootstapir.json").read_text())
     with torch.device("meta"):
         found = Tapir(OFFICIAL).state_dict()
     assert {key: list(value.shape) for key, value in found.items()} == {k: shape for k, (shape, _) in wanted.items()}
 
 
 def test_answers_as_published() -> None:
-    golden = np.load(HERE / "golden/bootstapir.npz")
+    golden = np.load(GOLDEN / "bootstapir.npz")
     model = filled(OFFICIAL)
     points = torch.from_numpy(golden["queries"])
     with torch.no_grad():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.support import parity_fixtures
+from tests.support.paths import GOLDEN, TESTS
 from torch import Tensor, nn
 
 from samotion.export.networks.sam2.reference_loop import Tracker
@@ -20,8 +21,6 @@ from samotion.export.parity import __main__ as parity
 from samotion.export.parity import cases, compare, sam2_case
 from samotion.export.parity.parts import Part, images
 from samotion.export.weights.load import random_state
-
-HERE = Path(__file__).parent
 
 
 class Small(nn.Module):
@@ -209,7 +208,7 @@ def test_a_folder_of_layouts_that_is_named_must_be_there(
 def test_a_clip_in_which_nothing_is_found_is_a_case_too(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], none: tuple[int, ...]
 ) -> None:
-    case = dict(np.load(HERE / "golden" / "grouping.npz"))
+    case = dict(np.load(GOLDEN / "grouping.npz"))
     case["visible"] = np.zeros_like(case["visible"])
     case |= {"object_frame": np.zeros(0, np.int64), "object_tracks": np.zeros(none, np.bool_), "prompts": np.zeros(0)}
     assert run(write_case(tmp_path, "grouping_of_nothing", **case)) == 0
@@ -280,4 +279,4 @@ def test_the_sam2_case_follows_the_reference_loop(monkeypatch: pytest.MonkeyPatc
 
 @pytest.mark.slow
 def test_every_published_case_agrees() -> None:
-    assert run(HERE) == 0
+    assert run(TESTS) == 0

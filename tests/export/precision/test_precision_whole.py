@@ -22,7 +22,7 @@ from samotion.engines.errors import InputError
 from samotion.engines.manifest import EMBEDDED, read
 from samotion.engines.ort.session import Execution
 from samotion.export.graph.index import load
-from samotion.export.precision import whole
+from samotion.export.precision import whole as whole_pipeline
 from samotion.export.precision.search import Search
 from samotion.export.precision.whole import Whole, mend
 from samotion.runtime.pipeline import segment
@@ -65,8 +65,8 @@ def test_positions_in_float16_are_caught_end_to_end_and_mended(moving: Sample, w
     rounds = mend(whole, {"track_head": search, "depth": quiet}, trials, told.append)
     assert rounds[0]["more_islands"] == "track_head"
     assert rounds[0]["without"]["track_head"] > 0.99
-    assert rounds[0]["without"]["depth"] < whole.BOUNDS.iou
-    assert whole.BOUNDS.hold([Agreement(**row) for row in rounds[-1]["clips"]])
+    assert rounds[0]["without"]["depth"] < whole_pipeline.BOUNDS.iou
+    assert whole_pipeline.BOUNDS.hold([Agreement(**row) for row in rounds[-1]["clips"]])
     assert trials["track_head"].worst < broken.worst
     assert told[0].startswith("end to end: 0 of 1")
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tests.support.parity_fixtures import state_dict
+from tests.support.paths import MANIFESTS
 from torch import Tensor, nn
 
 from samotion.engines.errors import CheckpointError, SettingsError
@@ -19,7 +20,6 @@ from samotion.export.weights import sources as weight_sources
 from samotion.export.weights.load import load, random_state, read
 from samotion.export.weights.sources import sources
 
-MANIFESTS = Path(__file__).parent / "manifests"
 NETWORKS: dict[str, Network] = {
     "bootstapir": PAPER.networks["tracker"],
     "dinov2_vitb14": PAPER.networks["semantics"],

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tests.support.paths import ROOT
 
 from samotion.engines.errors import OutputError
 from samotion.runtime.output.overlay import Overlay, draw
@@ -222,7 +223,7 @@ def test_a_full_disk_is_an_output_error(tmp_path: Path, limit: int) -> None:
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parent.parent,
+        cwd=ROOT,
     )
     assert "cannot be written" in done.stdout, done.stderr
     assert not (tmp_path / "out").exists()
@@ -261,7 +262,7 @@ def test_the_same_frames_are_the_same_bytes(tmp_path: Path) -> None:
     said = {
         subprocess.run(
             [sys.executable, "-c", SAME, tmp_path / f"{fill}.mp4"],
-            env=os.environ | {"MALLOC_PERTURB_": str(fill), "PYTHONPATH": str(Path(__file__).parents[1])},
+            env=os.environ | {"MALLOC_PERTURB_": str(fill), "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             check=True,

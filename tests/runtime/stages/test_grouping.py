@@ -1,15 +1,14 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
+from tests.support.paths import GOLDEN
 
 from samotion.runtime.stages.grouping import busiest_frame, completed, dilated, group_tracks, rounds
 from samotion.runtime.values import Bool, Float, Prompt, TrackGroup
 
-GOLDEN = Path(__file__).parent / "golden" / "grouping.npz"
+CASE = GOLDEN / "grouping.npz"
 
 
 class LabelSegmenter:
@@ -30,7 +29,7 @@ class LabelSegmenter:
 
 
 def test_published_stage_one_is_met_exactly() -> None:
-    golden = np.load(GOLDEN)
+    golden = np.load(CASE)
     segment = LabelSegmenter(golden["labels"])
     groups = group_tracks(golden["xy"].transpose(1, 2, 0), golden["visible"], segment)
     np.testing.assert_array_equal([group.prompt.frame for group in groups], golden["object_frame"])

@@ -1,14 +1,14 @@
 from itertools import combinations
-from pathlib import Path
 
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.support.paths import GOLDEN
 
 from samotion.runtime.stages.merging import merge_groups, merge_objects
 from samotion.runtime.values import Bool, ObjectMasks
 
-GOLDEN = Path(__file__).parent / "golden" / "grouping.npz"
+CASE = GOLDEN / "grouping.npz"
 
 
 def partition(numbers: np.ndarray) -> list[list[bool]]:
@@ -17,7 +17,7 @@ def partition(numbers: np.ndarray) -> list[list[bool]]:
 
 
 def test_published_groups_are_met_exactly() -> None:
-    golden = np.load(GOLDEN)
+    golden = np.load(CASE)
     groups = merge_groups(golden["merge_masks"].transpose(1, 0, 2, 3))
     assert partition(groups) == partition(golden["merge_group"])
 
