@@ -13,11 +13,12 @@ from typing import Any
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.memory_budget import Fit, fit, peak_memory
+from samotion.runtime.output.background import Behind
 from samotion.runtime.output.writer import ResultWriter
 from samotion.runtime.pipeline import stream
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.sources.prefetch import Behind, FramesAhead
+from samotion.runtime.sources.prefetch import FramesAhead
 from samotion.runtime.sources.source import Frame, Source
 from samotion.runtime.sources.windows import cut
 from samotion.runtime.values import Piece

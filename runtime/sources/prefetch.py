@@ -1,16 +1,15 @@
-"""Work beside the main thread: frames read ahead, results written behind, neither without bound."""
+"""Frames read ahead by a thread of its own, as many as there is room for."""
 
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Self
 
 from samotion.runtime.sources.source import Frame, Source
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 LOOK = 0.2  # seconds between two looks at whether it is time to stop: a signal's handler must not take locks
 
@@ -101,60 +100,3 @@ class FramesAhead:
         log.warning(
             "%s: computing cannot keep up, so from here on one frame in %d is used", self._source.label, self.stride
         )
-
-
-class Behind(Generic[T]):
-    """Calls ``work`` with one item after the other in a thread of its own; a context manager.
-
-    ``put`` holds up whoever brings an item while another is worked on. An error of ``work`` is raised by the next
-    ``put`` or at the end; the end waits for the item that is being worked on.
-    """
-
-    def __init__(self, work: Callable[[T], None]) -> None:
-        self._work = work
-        self._item: list[T] = []
-        self._changed = threading.Condition()
-        self._ended = False
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="writing", daemon=True)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._changed:
-            self._ended = True
-            self._changed.notify_all()
-        self._thread.join()
-        if error is None and self._error is not None:
-            raise self._error
-
-    def put(self, item: T) -> None:
-        """Hand ``item`` over."""
-        with self._changed:
-            while self._item and self._error is None:
-                self._changed.wait(LOOK)
-            if self._error is not None:
-                raise self._error
-            self._item.append(item)
-            self._changed.notify_all()
-
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                while not (self._item or self._ended):
-                    self._changed.wait()
-                if not self._item:
-                    return
-            try:
-                self._work(self._item[0])
-            except BaseException as error:
-                self._error = error
-            with self._changed:
-                self._item.clear()
-                self._changed.notify_all()
-            if self._error is not None:
-                return

@@ -1,4 +1,4 @@
-"""Reading ahead and writing behind: in order, bounded, and loud when something goes wrong."""
+"""Reading ahead: in order, bounded, and loud when something goes wrong."""
 
 import logging
 import threading
@@ -11,7 +11,7 @@ import pytest
 
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
-from samotion.runtime.sources.prefetch import Behind, FramesAhead
+from samotion.runtime.sources.prefetch import FramesAhead
 from samotion.runtime.sources.source import Source
 from samotion.runtime.values import Bytes
 
@@ -126,57 +126,3 @@ def test_leaving_ends_the_reading() -> None:
     with FramesAhead(source, 5) as ahead:
         next(iter(ahead))
     until(lambda: not any(thread.name == "reading" for thread in threading.enumerate()))
-
-
-def test_work_behind_keeps_the_order_and_holds_up() -> None:
-    gate, done = threading.Semaphore(0), []
-
-    def work(item: int) -> None:
-        gate.acquire()
-        done.append(item)
-
-    with Behind(work) as behind:
-        behind.put(1)
-        second = threading.Thread(target=behind.put, args=(2,))
-        second.start()
-        time.sleep(0.05)
-        assert second.is_alive(), "one item at a time"
-        gate.release(2)
-        second.join(SOON)
-    assert done == [1, 2]
-
-
-def test_what_is_handed_over_is_done_at_the_end() -> None:
-    done: list[int] = []
-    with Behind(done.append) as behind:
-        behind.put(1)
-    assert done == [1]
-
-
-@pytest.mark.parametrize("error", [OSError(28, "full"), KeyboardInterrupt()])
-def test_errors_of_the_work_reach_who_brings_it(error: BaseException) -> None:
-    def work(_: int) -> None:
-        raise error
-
-    for count in (1, 3):  # told at the end, or to whoever brings the next item
-        with pytest.raises(type(error)):
-            _bring(work, count)
-
-
-def _bring(work: Callable[[int], None], count: int) -> None:
-    with Behind(work) as behind:
-        for item in range(count):
-            behind.put(item)
-
-
-def test_an_error_of_the_block_stands() -> None:
-    def work(_: int) -> None:
-        raise OSError
-
-    def fail() -> None:
-        with Behind(work) as behind:
-            behind.put(1)
-            raise ValueError("mine")
-
-    with pytest.raises(ValueError, match="mine"):
-        fail()
