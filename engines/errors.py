@@ -2,7 +2,22 @@
 
 
 class SamotionError(Exception):
-    """Root of every error that is the user's to mend; the command line prints it and exits with 2."""
+    """Root of every error that the user can fix; the command line prints it and exits with 2.
+
+    Args:
+        message: what was found, and what was expected, on one line.
+        remedy: what to do about it, such as a command; "" where the message says it all.
+
+    ``str()`` gives both, joined by "; ".
+    """
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        super().__init__(message, remedy)  # both are kept in args, so that the error survives pickling
+        self.message = message
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        return f"{self.message}; {self.remedy}" if self.remedy else self.message
 
 
 class InputError(SamotionError):

@@ -168,14 +168,14 @@ def read(folder: Path) -> Manifest:
     """Return the manifest of the bundle in ``folder``; raises BundleError if there is none that we can read."""
     path = folder / FILE
     if not path.is_file():
-        raise BundleError(f"{folder}: no {FILE} found, so this is no engine bundle; {MEND}")
+        raise BundleError(f"{folder}: no {FILE} found, so this is no engine bundle", MEND)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data["format"] != FORMAT:
-            raise BundleError(f"{path}: format {data['format']}, this version reads {FORMAT}; {MEND}")
+            raise BundleError(f"{path}: format {data['format']}, this version reads {FORMAT}", MEND)
         return _manifest(data)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error}); {MEND}") from error
+        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error})", MEND) from error
 
 
 def save(folder: Path, manifest: Manifest) -> None:
@@ -186,7 +186,7 @@ def save(folder: Path, manifest: Manifest) -> None:
         partial.replace(folder / FILE)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise OutputError(f"{folder / FILE}: cannot be written ({error.strerror}); is the folder yours?") from error
+        raise OutputError(f"{folder / FILE}: cannot be written ({error.strerror})", "is the folder yours?") from error
 
 
 def _manifest(data: dict[str, Any]) -> Manifest:
@@ -234,6 +234,6 @@ def verify(folder: Path, entry: GraphEntry) -> None:
     for name, wanted in entry.sha256.items():
         path = folder / name
         if not path.is_file():
-            raise BundleError(f"{path}: missing from the bundle; {MEND}")
+            raise BundleError(f"{path}: missing from the bundle", MEND)
         if (found := hash_of(path)) != wanted:
-            raise BundleError(f"{path}: damaged (sha256 {found[:12]}…, expected {wanted[:12]}…); {MEND}")
+            raise BundleError(f"{path}: damaged (sha256 {found[:12]}…, expected {wanted[:12]}…)", MEND)

@@ -1,4 +1,4 @@
-"""Will this bundle run here? Told before anything is loaded, each problem with the one command that mends it."""
+"""Will this bundle run here? Told before anything is loaded, each problem with its remedy."""
 
 import importlib.util
 import shlex
@@ -6,25 +6,25 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samotion.engines.errors import BundleError, EngineError, SamotionError
+from samotion.engines.errors import BundleError, EngineError
 from samotion.engines.machine import Machine, this_machine
 from samotion.engines.manifest import EMBEDDED, Manifest, PlanEntry, hash_of, verify
 from samotion.engines.trt.flavours import BACKENDS, TensorRT
 
 DRIVER = "install NVIDIA's driver, https://www.nvidia.com/drivers"
 ONNX = "onnxruntime"
-Problem = tuple[str, str]  # what is wrong, and what mends it
+Problem = tuple[str, str]  # what is wrong, and its remedy
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What was found of one graph on one backend. problem: None where it fits. mend: the command, or what to do."""
+    """What was found of one graph on one backend. problem: None where it fits. remedy: the command, or what to do."""
 
     backend: str
     graph: str
     detail: str
     problem: str | None = None
-    mend: str = ""
+    remedy: str = ""
 
 
 def check(
@@ -43,7 +43,7 @@ def check(
     try:
         version = installed or str(chosen.load().__version__)
     except EngineError as error:
-        lacking = _split(error)
+        lacking = error.message, error.remedy
     plans = manifest.plans.get(backend, {})
     lacking = lacking or _missing(chosen, machine)
     room = _room(plans.values(), machine)
@@ -61,25 +61,25 @@ def check(
 def require(
     folder: Path, manifest: Manifest, backend: str, machine: Machine | None = None, installed: str | None = None
 ) -> None:
-    """Raise EngineError, one line with the mend, unless every plan of the bundle in ``folder`` fits this machine."""
+    """Raise EngineError, with its remedy, unless every plan of the bundle in ``folder`` fits this machine."""
     findings = check(folder, manifest, backend, machine, installed)
     bad = [finding for finding in findings if finding.problem]
     if bad:
         first = bad[0]
         alike = f" ({len(bad)} of {len(findings)} graphs do not)" if len(bad) > 1 else ""
-        raise EngineError(f"{first.graph} does not run on {backend}: {first.problem}{alike}; {first.mend}")
+        raise EngineError(f"{first.graph} does not run on {backend}: {first.problem}{alike}", first.remedy)
 
 
 def table(findings: Sequence[Finding]) -> str:
-    """Return the findings as lines, and what mends them, each mend once."""
+    """Return the findings as lines, and their remedies, each once."""
     width = max(len(finding.graph) for finding in findings)
     sides = max(len(finding.detail) for finding in findings)
     lines = [
         f"{finding.backend:12}  {finding.graph:{width}}  {finding.detail:{sides}}  {finding.problem or 'fits'}"
         for finding in findings
     ]
-    mends = dict.fromkeys(finding.mend for finding in findings if finding.problem)
-    return "\n".join([*lines, *(f"mend: {mend}" for mend in mends)])
+    remedies = dict.fromkeys(finding.remedy for finding in findings if finding.problem)
+    return "\n".join([*lines, *(f"remedy: {remedy}" for remedy in remedies)])
 
 
 def rebuild(folder: Path, backend: str, capabilities: Sequence[str] = ()) -> str:
@@ -100,12 +100,12 @@ def _graph(folder: Path, manifest: Manifest, name: str) -> Finding:
     try:
         verify(folder, entry)
     except BundleError as error:
-        return Finding(ONNX, name, entry.precision, *_split(error))
+        return Finding(ONNX, name, entry.precision, error.message, error.remedy)
     return Finding(ONNX, name, entry.precision)
 
 
 def _missing(backend: TensorRT, machine: Machine) -> Problem | None:
-    """Return what this machine lacks for any plan of ``backend``, and the mend."""
+    """Return what this machine lacks for any plan of ``backend``, and the remedy."""
     if machine.driver is None:
         return f"no NVIDIA driver here ({machine.platform})", DRIVER
     if machine.gpu is None:
@@ -126,22 +126,22 @@ def _installed(module: str) -> bool:
 def _misfit(
     folder: Path, manifest: Manifest, name: str, backend: TensorRT, version: str, machine: Machine
 ) -> Problem | None:
-    """Return why one plan cannot run, and the mend."""
+    """Return why one plan cannot run, and the remedy."""
     plan = manifest.plans.get(backend.name, {}).get(name)
     capabilities: Sequence[str] = ()
     if plan is not None and plan.compute_capabilities and machine.gpu and backend.name == "tensorrt-rtx":
         capabilities = (machine.gpu.compute_capability,)
-    mend = rebuild(folder, backend.name, capabilities)
+    remedy = rebuild(folder, backend.name, capabilities)
     tests: Sequence[Callable[[PlanEntry], str | None]] = (
         lambda plan: _damage(folder / plan.file, plan),
         lambda plan: None if plan.graph == manifest.graphs[name].digest else "built from another graph than is here",
         lambda plan: backend.misfit(plan, version, machine),
     )
     if plan is None:
-        return "no plan is built", mend
+        return "no plan is built", remedy
     for test in tests:
         if problem := test(plan):
-            return problem, mend
+            return problem, remedy
     return None
 
 
@@ -149,12 +149,6 @@ def _refused(folder: Path, plan: PlanEntry, backend: TensorRT) -> Problem | None
     """Return what the backend itself says against a plan."""
     verdict = backend.verdict(folder / plan.file)
     return (verdict, rebuild(folder, backend.name)) if verdict else None
-
-
-def _split(error: SamotionError) -> Problem:
-    """Return an error's line as problem and mend."""
-    problem, _, mend = str(error).rpartition("; ")
-    return problem, mend
 
 
 def _damage(path: Path, plan: PlanEntry) -> str | None:

@@ -109,7 +109,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--overlap", type=_count, metavar="N", help="frames that two windows share (default: 8)")
     add("--memory", type=_memory, metavar="SIZE", help="such as 2G: shorten the window so that it fits, and say so")
     add("--fps", type=_rate, default=Fraction(24), help="frames a second of image inputs (default: 24)")
-    add("--parity", action="store_true", help="choose as the published system: its prompts, --best-three, 100 frames")
+    published = "choose as the published system: its prompts, --best-three, 100 frames"
+    add("--published", action="store_true", help=published)
+    add("--parity", dest="published", action="store_true", help=argparse.SUPPRESS)  # the earlier name
     add("--best-three", action="store_const", const=True, help="take the three likeliest points if none passes")
     add("--no-overlay", action="store_true", help="do not write overlay.mp4")
     add("--quiet", action="store_true", help="no progress; warnings and errors stay")
@@ -140,7 +142,7 @@ def _run_all(inputs: list[str], args: argparse.Namespace, warnings: "_Warnings")
     status = 0
     plain = [clip_name(path) for path in inputs]
     with Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle:
-        settings = Settings.published() if args.parity else Settings().override(bundle.settings)
+        settings = Settings.published() if args.published else Settings().override(bundle.settings)
         settings = settings.override(given)
         if (precision := bundle.manifest.precision) != "float32":
             _note(f"{bundle.name} {bundle.digest} is {precision}")

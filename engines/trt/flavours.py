@@ -49,11 +49,11 @@ class TensorRT:
             trt = importlib.import_module(self.module)
         except ImportError as error:
             broken = "" if isinstance(error, ModuleNotFoundError) and error.name == self.module else f" ({error})"
-            raise EngineError(f"{self.name} is not installed here{broken}; {self.install}") from error
+            raise EngineError(f"{self.name} is not installed here{broken}", self.install) from error
         oldest = OLDEST[self.module]
         if numbers(trt.__version__) < oldest:
             wanted = ".".join(map(str, oldest))
-            raise EngineError(f"{self.name} {trt.__version__} is too old, expected {wanted} or later; {self.install}")
+            raise EngineError(f"{self.name} {trt.__version__} is too old, expected {wanted} or later", self.install)
         return trt
 
     def network(self, trt: Any, builder: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Preflight: what does not fit this machine is named with the one command that mends it, before anything loads."""
+"""Preflight: what does not fit this machine is named with the one command that fixes it, before anything loads."""
 
 import dataclasses
 import sys
@@ -77,7 +77,7 @@ def test_plans_for_this_machine_fit(folder: Path) -> None:
     assert all(line.endswith("fits") for line in table(findings).splitlines())
 
 
-def test_a_plan_for_another_compute_capability_is_refused_with_the_mend(folder: Path) -> None:
+def test_a_plan_for_another_compute_capability_is_refused_with_the_remedy(folder: Path) -> None:
     with_plans(folder, compute_capabilities=("9.0",))
     line = problem(folder)
     assert line == (
@@ -86,7 +86,7 @@ def test_a_plan_for_another_compute_capability_is_refused_with_the_mend(folder: 
     )
 
 
-def test_rtx_plans_for_another_compute_capability_are_refused_with_the_mend(folder: Path) -> None:
+def test_rtx_plans_for_another_compute_capability_are_refused_with_the_remedy(folder: Path) -> None:
     with_plans(folder, "tensorrt-rtx", compute_capabilities=("12.0", "8.6"))
     line = problem(folder, "tensorrt-rtx")
     assert line is not None
@@ -211,7 +211,7 @@ def test_rtx_has_the_last_word_on_its_plans(
     (bad,) = [f for f in check(folder, manifest, "tensorrt-rtx", HERE) if f.problem]
     assert bad.graph == "depth"
     assert words in (bad.problem or "")
-    assert bad.mend.startswith("samotion-export --from")
+    assert bad.remedy.startswith("samotion-export --from")
 
 
 def test_loading_asks_the_preflight(folder: Path) -> None:
@@ -232,7 +232,7 @@ def test_check_prints_a_table_and_says_by_its_status(folder: Path, capsys: pytes
     assert main(["--check", str(folder)]) == 2
     lines = capsys.readouterr().out.splitlines()
     assert len([line for line in lines if line.startswith("tensorrt ")]) == len(GRAPHS)
-    assert lines[-1].startswith("mend: ")
+    assert lines[-1].startswith("remedy: ")
     (folder / "depth.onnx").write_bytes(b"other")
     assert main(["--check", str(folder), "--backend", "onnxruntime"]) == 2
     assert "damaged" in capsys.readouterr().out

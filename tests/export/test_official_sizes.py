@@ -74,12 +74,12 @@ def test_the_whole_system_runs(fast: Path, tmp_path: Path) -> None:
     (tmp_path / "clip").mkdir()
     for index in range(3):
         write_image(tmp_path / "clip" / f"{index}.png", np.roll(picture(48, 64), 2 * index, axis=1))
-    options = ["--engines", str(fast), "--parity", "--max-tracks", "40", "--step", "2", "--quiet"]
+    options = ["--engines", str(fast), "--published", "--max-tracks", "40", "--step", "2", "--quiet"]
     assert run([str(tmp_path / "clip"), "-o", str(tmp_path / "out"), *options]) == 0
     out = tmp_path / "out" / "clip"
     record = json.loads((out / "result.json").read_text())
     assert record["bundle"]["name"] == "fast"
-    # --parity takes the best three tracks at least, so SAM2 has run.
+    # --published takes the best three tracks at least, so SAM2 has run.
     assert {"tracks", "depth", "features", "motion", "encoder", "grouping", "masks"} <= set(record["seconds"])
     masks = sorted((out / "masks").iterdir())
     assert [np.asarray(Image.open(mask)).shape for mask in masks] == [(48, 64)] * 3

@@ -195,7 +195,10 @@ def test_no_input_and_help(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
         main(["--help"])
     assert stop.value.code == 0
-    assert "examples:" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "examples:" in out
+    assert "--published" in out
+    assert "--parity" not in out
 
 
 def test_help_loads_nothing_heavy() -> None:

@@ -1,4 +1,4 @@
-"""samotion-run --parity: the published system's choices, whatever the bundle states; other options still count."""
+"""samotion-run --published: the published system's choices, whatever the bundle states; other options still count."""
 
 from contextlib import nullcontext
 from pathlib import Path
@@ -35,8 +35,9 @@ def settings_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) ->
     return seen[0]
 
 
-def test_parity_takes_the_published_column(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = settings_of(monkeypatch, tmp_path, "--parity")
+@pytest.mark.parametrize("option", ["--published", "--parity"])  # the second is its earlier name
+def test_the_published_column(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, option: str) -> None:
+    found = settings_of(monkeypatch, tmp_path, option)
     assert found == Settings(
         step=10,
         grid_pixels=9000,
@@ -53,7 +54,7 @@ def test_parity_takes_the_published_column(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 def test_other_options_count_on_top(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    found = settings_of(monkeypatch, tmp_path, "--parity", "--max-frames", "30", "--seed", "4")
+    found = settings_of(monkeypatch, tmp_path, "--published", "--max-frames", "30", "--seed", "4")
     assert (found.max_frames, found.seed, found.best_three) == (30, 4, True)
 
 
