@@ -21,7 +21,7 @@ from samotion.runtime.settings import Settings
 from samotion.runtime.sources.prefetch import FramesAhead
 from samotion.runtime.sources.source import Frame, Source
 from samotion.runtime.sources.windows import cut
-from samotion.runtime.values import Piece
+from samotion.runtime.values import WindowResult
 
 AHEAD = 32  # frames read ahead where all are one window: nothing is computed before the last is there
 STOPPING = b"ending: what was read until now is still worked on; once more keeps only what is done\n"
@@ -117,10 +117,10 @@ class _Live:
     def _seconds(self) -> float:
         return 0.0 if self._wait is None else self._wait * self._ahead.stride / float(self._source.fps)
 
-    def watched(self, write: Callable[[Piece], None]) -> Callable[[Piece], None]:
+    def watched(self, write: Callable[[WindowResult], None]) -> Callable[[WindowResult], None]:
         """Return ``write`` with an eye on how long the frames of a piece had to wait for it."""
 
-        def watching(piece: Piece) -> None:
+        def watching(piece: WindowResult) -> None:
             write(piece)
             self._worst = max(self._worst, time.monotonic() - piece.arrived)
 

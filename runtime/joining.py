@@ -7,10 +7,10 @@ import numpy as np
 
 from samotion.engines.errors import InputError
 from samotion.runtime.sources.windows import MEMORY_SHARE, machine_memory
-from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Piece, Result, Tracks
+from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Result, Tracks, WindowResult
 
 
-def joined(clip: Clip, pieces: Iterable[Piece]) -> Result:
+def joined(clip: Clip, pieces: Iterable[WindowResult]) -> Result:
     """Return ``pieces``, which cover ``clip``, as one result: object k is identity k + 1; that of one piece as it is.
 
     Tracks are hidden, at (0, 0), outside their own window. Raises InputError where the masks do not fit in memory.
@@ -40,7 +40,7 @@ def joined(clip: Clip, pieces: Iterable[Piece]) -> Result:
     return Result(clip, _all_tracks(kept, len(clip.frames)), labels, ObjectMasks(masks), seconds)
 
 
-def _all_tracks(pieces: list[Piece], frames: int) -> Tracks:
+def _all_tracks(pieces: list[WindowResult], frames: int) -> Tracks:
     """Return the tracks of every window, over all frames."""
     count = sum(len(piece.tracks.xy) for piece in pieces)
     empty = np.zeros((3, count, frames), np.float32)

@@ -14,7 +14,7 @@ from samotion.runtime.sam2.predictor import MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.windows import Window, windows_of
 from samotion.runtime.stages.window import Stages, find_groups
-from samotion.runtime.values import Bool, Clip, ObjectMasks, Piece, Result, Tracks
+from samotion.runtime.values import Bool, Clip, ObjectMasks, Result, Tracks, WindowResult
 
 __all__ = ["find_groups", "segment", "stream"]
 
@@ -33,7 +33,7 @@ def segment(clip: Clip, bundle: Bundle, settings: Settings | None = None, progre
 
 def stream(
     windows: Iterable[Window], bundle: Bundle, settings: Settings | None = None, progress: Progress | None = None
-) -> Iterator[Piece]:
+) -> Iterator[WindowResult]:
     """Yield what each window adds as soon as it is known, in the memory of one window.
 
     An object is known again by its masks on the frames that two windows share. One that a window does not find,
@@ -58,7 +58,7 @@ class _Follower:
         self._network: MaskNetwork | None = None
         self._last = 0
 
-    def piece(self, window: Window) -> Piece:
+    def piece(self, window: Window) -> WindowResult:
         """Return what ``window`` adds."""
         clip, shared = window.clip, window.shared
         with self._progress.window(window.start, window.start + len(clip.frames)) as progress:
@@ -73,7 +73,7 @@ class _Follower:
                     found = stages.objects(tracks, labels, self._network).values
             self._seen = self._identified(found, known, shared, tracks, stages)
         self._last = max(self._last, int(self._seen.identities.max(initial=0)))
-        return Piece(
+        return WindowResult(
             clip=clip.part(slice(shared, None)),
             identities=self._seen.identities,
             masks=ObjectMasks(self._seen.masks[:, shared:]),

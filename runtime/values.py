@@ -176,7 +176,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Piece:
+class WindowResult:
     """What one window of an input adds: its frames that no window before had, and where each object is in them.
 
     clip: those frames; source_count is how many source frames were read by then. identities: (K,) int64 from 1

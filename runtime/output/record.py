@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from samotion.runtime.values import Bool, Clip, Piece
+from samotion.runtime.values import Bool, Clip, WindowResult
 
 
 class Record:
@@ -32,7 +32,7 @@ class Record:
         """How many objects there are so far."""
         return len(self._objects)
 
-    def add_frames(self, piece: Piece) -> None:
+    def add_frames(self, piece: WindowResult) -> None:
         """Take the frames, window and stage times of a piece, before its objects."""
         self._clip = self._clip or piece.clip.part(slice(0))
         self._frames.extend(piece.clip.source_index.tolist())

@@ -15,7 +15,7 @@ from samotion.runtime.output.atomic import RECORD, staged
 from samotion.runtime.output.overlay import Overlay
 from samotion.runtime.output.palette import davis_palette
 from samotion.runtime.output.record import Record, write_json
-from samotion.runtime.values import Bool, Int, Labels, Piece, Result
+from samotion.runtime.values import Bool, Int, Labels, Result, WindowResult
 from samotion.runtime.version import PROGRAM, version
 
 log = logging.getLogger(__name__)
@@ -56,7 +56,7 @@ class ResultWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def add(self, piece: Piece) -> None:
+    def add(self, piece: WindowResult) -> None:
         """Write what the next window adds."""
         begin = self.record.frames
         self.record.add_frames(piece)
@@ -88,7 +88,7 @@ class ResultWriter:
         """In words what was found."""
         return summary(self.record.count, self.record.frames)
 
-    def _write_mask(self, piece: Piece, index: int, source: int, number: int) -> None:
+    def _write_mask(self, piece: WindowResult, index: int, source: int, number: int) -> None:
         labels = labels_of(piece.masks.values[:, index], piece.identities)
         if labels.shape != piece.clip.source_size:
             size = piece.clip.source_size[::-1]
@@ -103,7 +103,7 @@ class ResultWriter:
             image = Image.fromarray(labels)
         image.save(self._folder / "masks" / f"{source:05d}.png", compress_level=3)  # flat areas: a third of the time
 
-    def _write_tracks(self, piece: Piece) -> None:
+    def _write_tracks(self, piece: WindowResult) -> None:
         number = len(self.record.windows) - 1
         arrays = {
             "xy": piece.tracks.xy,
@@ -122,7 +122,7 @@ class ResultWriter:
 def write_result(result: Result, out: Path, about: dict[str, Any], overlay: bool = True) -> Path:
     """Write OUT/<clip name> as ResultWriter describes it, all at once, and return it. Raises OutputError."""
     identities = np.arange(1, len(result.masks.values) + 1)
-    piece = Piece(result.clip, identities, result.masks, result.tracks, result.labels, 0, result.seconds, 0.0)
+    piece = WindowResult(result.clip, identities, result.masks, result.tracks, result.labels, 0, result.seconds, 0.0)
     with ResultWriter(out, result.clip.name, overlay) as writer:
         writer.add(piece)
         return writer.finish(about, result.clip.source_count)

@@ -20,7 +20,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.source import Source
 from samotion.runtime.sources.windows import Window
-from samotion.runtime.values import Bytes, MotionLabels, ObjectMasks, Piece, Tracks
+from samotion.runtime.values import Bytes, MotionLabels, ObjectMasks, Tracks, WindowResult
 
 SMALL = Settings(window=12, overlap=4)
 
@@ -45,7 +45,7 @@ class Film(Source):
             raise self._error
 
 
-def piece_of(window: Window, *identities: int) -> Piece:
+def piece_of(window: Window, *identities: int) -> WindowResult:
     """A piece whose objects are boxes, side by side; one point track a window."""
     clip = window.clip.part(slice(window.shared, None))
     masks = np.zeros((len(identities), len(clip.frames), *clip.size), np.bool_)
@@ -56,10 +56,12 @@ def piece_of(window: Window, *identities: int) -> Piece:
     tracks = Tracks(xy, track > 0, track, track, np.zeros(1, np.int64))
     labels = MotionLabels(np.ones(1, np.float32), np.ones(1, np.bool_))
     names = np.array(identities, np.int64)
-    return Piece(clip, names, ObjectMasks(masks), tracks, labels, window.start, {"tracks": 1.0}, window.arrived)
+    return WindowResult(
+        clip, names, ObjectMasks(masks), tracks, labels, window.start, {"tracks": 1.0}, window.arrived
+    )
 
 
-def boxes(windows: Iterable[Window], *_: object) -> Iterator[Piece]:
+def boxes(windows: Iterable[Window], *_: object) -> Iterator[WindowResult]:
     """Stands for the pipeline: objects 1 and 2, then 2 and 3, and so on."""
     for number, window in enumerate(windows):
         yield piece_of(window, number + 1, number + 2)
@@ -124,7 +126,7 @@ def test_tracks_of_each_window_are_apart(tmp_path: Path) -> None:
 
 
 def test_ids_above_255_are_kept_in_16_bits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def many(windows: Iterable[Window], *_: object) -> Iterator[Piece]:
+    def many(windows: Iterable[Window], *_: object) -> Iterator[WindowResult]:
         for number, window in enumerate(windows):
             yield piece_of(window, 255, 256 + number) if number else piece_of(window, 7, 255)
 
@@ -145,10 +147,10 @@ def test_an_error_in_the_middle_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def interrupted(after: int) -> Callable[..., Iterator[Piece]]:
+def interrupted(after: int) -> Callable[..., Iterator[WindowResult]]:
     """The pipeline with Ctrl-C in the window after so many."""
 
-    def pieces(windows: Iterable[Window], *_: object) -> Iterator[Piece]:
+    def pieces(windows: Iterable[Window], *_: object) -> Iterator[WindowResult]:
         for number, window in enumerate(windows):
             if number == after:
                 raise KeyboardInterrupt
@@ -212,7 +214,7 @@ def peak(count: int, out: Path) -> int:
 
 
 def test_four_times_the_frames_need_no_more_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def one(windows: Iterable[Window], *_: object) -> Iterator[Piece]:
+    def one(windows: Iterable[Window], *_: object) -> Iterator[WindowResult]:
         for window in windows:
             yield piece_of(window, 1)
 

@@ -23,7 +23,7 @@ from samotion.runtime.sam2.predictor import MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.windows import windows_of
 from samotion.runtime.stages.window import Stages
-from samotion.runtime.values import Bool, Clip, MotionLabels, ObjectMasks, Piece, Tracks
+from samotion.runtime.values import Bool, Clip, MotionLabels, ObjectMasks, Tracks, WindowResult
 
 FOLLOWED_IOU = 0.5  # of a square's true masks, by memory alone for ten frames; the shipped bundle reaches 0.73
 
@@ -197,7 +197,7 @@ def identities(*found: tuple[int, ...]) -> list[list[int]]:
     index = np.arange(count)
     clip = Clip("c", np.zeros((count, 20, 60, 3), np.uint8), Fraction(24), (20, 60), index, count, index / 24)
     how = Settings(window=8, overlap=2)
-    pieces: list[Piece] = list(pipeline.stream(windows_of(clip, how), cast(Bundle, None), how))
+    pieces: list[WindowResult] = list(pipeline.stream(windows_of(clip, how), cast(Bundle, None), how))
     assert sum(len(piece.clip.frames) for piece in pieces) == count
     return [piece.identities.tolist() for piece in pieces]
 
