@@ -122,12 +122,12 @@ class Pool:
         self._device = device
         self._free: defaultdict[int, list[Any]] = defaultdict(list)
 
-    def array(self, line: "Line", dtype: Any, shape: tuple[int, ...]) -> "DeviceArray":
-        """Return an array for what ``line`` is about to write."""
+    def array(self, stream: "Stream", dtype: Any, shape: tuple[int, ...]) -> "DeviceArray":
+        """Return an array for what ``stream`` is about to write."""
         size = coarse(size_of(dtype, shape))
         free = self._free[size]
         memory = free.pop() if free else self._device.cuda.mem_alloc(size)
-        return DeviceArray(self._device, line, dtype, shape, _Lease(memory, free), int(memory))
+        return DeviceArray(self._device, stream, dtype, shape, _Lease(memory, free), int(memory))
 
 
 class _Lease:
@@ -147,8 +147,8 @@ class Uploads:
         self._cuda = device.cuda
         self._blocks: dict[int, deque[tuple[NDArray[np.uint8], Any]]] = {}
 
-    def send(self, host: Array, address: int, line: "Line") -> None:
-        """Copy ``host``, C order, to ``address``, behind all that is on ``line``; it may change at once."""
+    def send(self, host: Array, address: int, stream: "Stream") -> None:
+        """Copy ``host``, C order, to ``address``, behind all that is on ``stream``; it may change at once."""
         if not host.nbytes:
             return
         blocks = self._of(coarse(host.nbytes))
@@ -156,8 +156,8 @@ class Uploads:
         copied.synchronize()
         part = pinned[: host.nbytes]
         part[:] = host.reshape(-1).view(np.uint8)
-        self._cuda.memcpy_htod_async(address, part, line.stream)
-        copied.record(line.stream)
+        self._cuda.memcpy_htod_async(address, part, stream.cuda)
+        copied.record(stream.cuda)
         blocks.rotate(-1)
 
     def _of(self, size: int) -> deque[tuple[NDArray[np.uint8], Any]]:
@@ -169,40 +169,40 @@ class Uploads:
         return self._blocks[size]
 
 
-class Line:
-    """A stream of one engine's work, or of kernels. done: the event that others wait for."""
+class Stream:
+    """A stream of one engine's work, or of kernels. cuda: pycuda's. done: the event that others wait for."""
 
     def __init__(self, device: Device) -> None:
-        self.stream: Any = device.cuda.Stream()
+        self.cuda: Any = device.cuda.Stream()
         self.done: Any = device.cuda.Event()
 
     def room(self, buffer: Buffer, size: int) -> int:
         """Return the address of at least ``size`` bytes; what runs here may use the buffer until it has to grow."""
         if size > buffer.size:
-            self.stream.synchronize()
+            self.cuda.synchronize()
         return buffer.address(size)
 
     def mark(self) -> None:
         """Say that what is on the stream so far is what others wait for."""
-        self.done.record(self.stream)
+        self.done.record(self.cuda)
 
-    def after(self, other: "Line") -> None:
+    def after(self, other: "Stream") -> None:
         """Let what comes next here wait for all that was on ``other`` when it was last marked."""
-        self.stream.wait_for_event(other.done)
+        self.cuda.wait_for_event(other.done)
 
 
 class DeviceArray:
     """An array on the GPU, in C order: any engine takes it for a host array, and so does all that knows the CUDA
     array interface.
 
-    line: the stream that fills it; engines and kernels wait for it by themselves. memory: kept as long as the array
+    stream: that fills it; engines and kernels wait for it by themselves. memory: kept as long as the array
     and its parts.
     """
 
     def __init__(
-        self, device: Device, line: Line, dtype: Any, shape: tuple[int, ...], memory: object, address: int
+        self, device: Device, stream: Stream, dtype: Any, shape: tuple[int, ...], memory: object, address: int
     ) -> None:
-        self.dtype, self.shape, self.line, self.address = np.dtype(dtype), shape, line, address
+        self.dtype, self.shape, self.stream, self.address = np.dtype(dtype), shape, stream, address
         self.nbytes = size_of(dtype, shape)
         self._device, self._memory = device, memory
 
@@ -230,7 +230,7 @@ class DeviceArray:
         return self._over(shape, 0)
 
     def _over(self, shape: tuple[int, ...], offset: int) -> "DeviceArray":
-        return DeviceArray(self._device, self.line, self.dtype, shape, self._memory, self.address + offset)
+        return DeviceArray(self._device, self.stream, self.dtype, shape, self._memory, self.address + offset)
 
     @property
     def __cuda_array_interface__(self) -> dict[str, Any]:
@@ -240,7 +240,7 @@ class DeviceArray:
             "typestr": self.dtype.str,
             "data": (self.address, False),
             "strides": None,
-            "stream": int(self.line.stream.handle) or 1,
+            "stream": int(self.stream.cuda.handle) or 1,
         }
 
     def numpy(self) -> Array:
@@ -248,8 +248,8 @@ class DeviceArray:
         host = np.empty(self.shape, self.dtype)
         if host.nbytes:
             with self._device.active():
-                self._device.cuda.memcpy_dtoh_async(host, self.address, self.line.stream)
-                self.line.stream.synchronize()
+                self._device.cuda.memcpy_dtoh_async(host, self.address, self.stream.cuda)
+                self.stream.cuda.synchronize()
         return host
 
 

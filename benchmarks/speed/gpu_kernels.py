@@ -11,7 +11,7 @@ from samotion.benchmarks.report.measurement import Timing
 from samotion.benchmarks.speed.gpu_work import Work, repeated
 from samotion.engines.device import DeviceArray
 from samotion.runtime.kernels import augmentation, depth, features, filtering, masks, memory, resizing, tables
-from samotion.runtime.kernels.queue import Queue
+from samotion.runtime.kernels.kernel_stream import KernelStream
 from samotion.runtime.kernels.resizing import Network
 from samotion.runtime.ops.numpy_ops import HOST
 
@@ -29,9 +29,9 @@ class Case:
     given: Mapping[str, Any]
     reads: tuple[DeviceArray, ...] = ()
 
-    def start(self, queue: Queue) -> None:
-        """Put the call on the queue's stream."""
-        with queue.reading(*self.reads) as launch:
+    def start(self, stream: KernelStream) -> None:
+        """Put the call on the stream."""
+        with stream.reading(*self.reads) as launch:
             self.kernel(launch, **self.given)
 
     def timing(self, key: tuple[str, str], rounds: list[list[float]]) -> Timing:
@@ -49,13 +49,13 @@ def _in_frame(work: Work) -> Case:
 
 def _filter(work: Work) -> Case:
     parts = {name: work.up(work.of_tracks(name)) for name in ("xy", "occlusion", "expected_distance")}
-    out = work.queue.buffers(filtering.buffers(*parts["occlusion"].shape))
+    out = work.stream.buffers(filtering.buffers(*parts["occlusion"].shape))
     given = {**parts, "query_frame": work.up(work.queries[:, 0]), "out": out}
     return Case(filtering.run, len(work.queries), "tracks", given)
 
 
 def _fill_holes(work: Work) -> Case:
-    out = work.queue.buffers(masks.hole_buffers(*work.logits.shape))
+    out = work.stream.buffers(masks.hole_buffers(*work.logits.shape))
     return Case(masks.fill_holes, len(work.logits), "objects", {"logits": work.up(work.logits), "out": out})
 
 
@@ -64,14 +64,14 @@ def _enlarge(work: Work) -> Case:
     logits, (tall, wide) = repeated(work.logits, len(work.clip.frames)), work.clip.size
     frames, height, width = logits.shape
     axes = work.all_up((*tables.linear(width, wide), *tables.linear(height, tall, sides=False)))
-    out = work.queue.array((frames, tall, wide), np.bool_)
+    out = work.stream.array((frames, tall, wide), np.bool_)
     return Case(masks.enlarge, frames, "frames", {"logits": work.up(logits), "tables": axes, "masks": out})
 
 
 def _paint(first: int, kind: type[np.unsignedinteger[Any]], work: Work) -> Case:
     easel = HOST.easel(work.clip, follow_edges=False)
     drawn = np.stack([easel.mask(0, logits) for logits in work.logits])
-    labels = work.queue.array(work.clip.size, kind)
+    labels = work.stream.array(work.clip.size, kind)
     given = {"masks": work.up(drawn), "identities": work.up(first + np.arange(len(drawn))), "labels": labels}
     return Case(masks.paint, len(drawn), "objects", given)
 
@@ -79,9 +79,9 @@ def _paint(first: int, kind: type[np.unsignedinteger[Any]], work: Work) -> Case:
 def _unit_disparity(work: Work) -> Case:
     found, (tall, wide) = work.answers["depth"]["disparity"], work.clip.size
     frames, height, width = found.shape
-    scratch = work.queue.buffers(depth.buffers(frames))
+    scratch = work.stream.buffers(depth.buffers(frames))
     axes = work.all_up((*tables.cubic(width, wide), *tables.cubic(height, tall)))
-    out = work.queue.array((frames, tall, wide))
+    out = work.stream.array((frames, tall, wide))
     given = {"found": work.up(found), "tables": axes, "extremes": scratch["extremes"], "values": out}
     return Case(depth.unit_disparity, frames, "frames", given)
 
@@ -90,7 +90,7 @@ def _gather(work: Work) -> Case:
     found = work.recorded["memory_attention"]["memory"]
     rows = work.up(found)
     addresses = np.array([[rows[k][m].address for m in range(found.shape[1])] for k in range(len(found))], np.uint64)
-    given = {"addresses": work.up(addresses), "out": work.queue.array(found.shape)}
+    given = {"addresses": work.up(addresses), "out": work.stream.array(found.shape)}
     return Case(memory.gather, len(found), "objects", given, (rows,))
 
 
@@ -98,7 +98,7 @@ def _every(work: Work) -> Case:
     xy = work.of_tracks("xy")
     tracks, frames = xy.shape[:2]
     pace = max(2, -(-frames // (work.settings.motion_frames or frames)))  # every frame would be no call at all
-    out = work.queue.array((tracks, len(range(0, frames, pace)), 2))
+    out = work.stream.array((tracks, len(range(0, frames, pace)), 2))
     given = {"source": work.up(xy), "first": 0, "pace": pace, "out": out}
     return Case(memory.every, tracks, "tracks", given)
 
@@ -111,21 +111,21 @@ def _sample(work: Work) -> Case:
         "query_frame": work.up(work.queries[:, 0]),
         "frame": int(work.queries[0, 0]),
         "size": work.clip.size,
-        "out": work.queue.array((len(work.queries), grid.shape[-1])),
+        "out": work.stream.array((len(work.queries), grid.shape[-1])),
     }
     return Case(features.sample, len(work.queries), "tracks", given)
 
 
 def _resize(network: Network, work: Work) -> Case:
     made = resizing.recipe(work.clip.size, work.size(network), network, work.settings.published_resizing)
-    frame, planes = work.up(work.clip.frames[0]), work.queue.array((3, *made.size))
+    frame, planes = work.up(work.clip.frames[0]), work.stream.array((3, *made.size))
     given = {"frame": frame, "made": made, "arrays": work.all_up(made.arrays), "planes": planes}
     return Case(resizing.resize, 1, "frames", given)
 
 
 def _normalise(work: Work) -> Case:
     xy = work.xy_in_frame
-    given = {"xy": work.up(xy), "size": work.clip.size, "out": work.queue.array(xy.shape)}
+    given = {"xy": work.up(xy), "size": work.clip.size, "out": work.stream.array(xy.shape)}
     return Case(augmentation.normalise, len(xy), "tracks", given)
 
 
@@ -133,7 +133,7 @@ def _augment(work: Work) -> Case:
     names = ("xy", "visible", "visibility", "confidence", "disparity")
     given: dict[str, Any] = {name: work.up(work.recorded["motion"][name]) for name in names}
     size = given["visible"].shape
-    given |= {"depth": work.queue.array(size), "channels": work.queue.array((*size, augmentation.CHANNELS))}
+    given |= {"depth": work.stream.array(size), "channels": work.stream.array((*size, augmentation.CHANNELS))}
     return Case(augmentation.augment, size[0], "tracks", {**given, "as_trained": True})
 
 

@@ -10,7 +10,7 @@ from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 from samotion.engines.device import DeviceArray
 from samotion.engines.engine import Array
-from samotion.runtime.kernels.queue import Queue
+from samotion.runtime.kernels.kernel_stream import KernelStream
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.tracks import sample_queries
 from samotion.runtime.values import Clip, Float, Int
@@ -28,7 +28,7 @@ ANSWERING = ("track_head", "depth", "semantics", "mask_decoder")  # graphs whose
 class Work:
     """What the pipeline has at hand in one window.
 
-    clip: the window. recorded: what it fed every graph. answers: what those of ANSWERING answered. queue: where the
+    clip: the window. recorded: what it fed every graph. answers: what those of ANSWERING answered. stream: where the
     kernels run, with their arrays.
     """
 
@@ -36,15 +36,15 @@ class Work:
     settings: Settings
     recorded: Mapping[str, Inputs]
     answers: Mapping[str, Mapping[str, Float]]
-    queue: Queue
+    stream: KernelStream
 
     @classmethod
     def of(
-        cls, clip: Clip, settings: Settings, bundle: Bundle, recorded: Mapping[str, Inputs], queue: Queue
+        cls, clip: Clip, settings: Settings, bundle: Bundle, recorded: Mapping[str, Inputs], stream: KernelStream
     ) -> "Work":
         """Return the work on the part of ``clip`` that the tracker saw at once."""
         answers = {graph: bundle.engine(graph)(**recorded[graph]) for graph in ANSWERING}
-        return cls(clip.part(slice(answers["track_head"]["xy"].shape[1])), settings, recorded, answers, queue)
+        return cls(clip.part(slice(answers["track_head"]["xy"].shape[1])), settings, recorded, answers, stream)
 
     @cached_property
     def queries(self) -> Int:
@@ -75,7 +75,7 @@ class Work:
 
     def up(self, array: Array) -> DeviceArray:
         """Return a copy on the GPU."""
-        return self.queue.sent(array)
+        return self.stream.sent(array)
 
     def all_up(self, arrays: tuple[Array, ...]) -> tuple[DeviceArray, ...]:
         """Return copies on the GPU."""

@@ -15,8 +15,8 @@ from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 from samotion.engines.device import Uploads
 from samotion.engines.errors import EngineError, InputError
-from samotion.runtime.kernels.device import Kernels
-from samotion.runtime.kernels.queue import Queue
+from samotion.runtime.kernels.device import CudaModules
+from samotion.runtime.kernels.kernel_stream import KernelStream
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip
 
@@ -45,15 +45,15 @@ def on_gpu(
     effort = replace(effort, warm_up=max(CAPTURED, effort.warm_up))
     try:
         with device.active():
-            watch, queue = Stopwatch(device), Queue(device, Kernels(device), Uploads(device))
-        work = Work.of(clip, settings, bundle, recorded, queue)
-        return [*_engines(bundle, recorded, queue, watch, effort), *_kernels(work, watch, effort)]
+            watch, stream = Stopwatch(device), KernelStream(device, CudaModules(device), Uploads(device))
+        work = Work.of(clip, settings, bundle, recorded, stream)
+        return [*_engines(bundle, recorded, stream, watch, effort), *_kernels(work, watch, effort)]
     except device.cuda.Error as error:
         raise EngineError(f"the GPU did not go on ({error}); free some of its memory, or take --quick") from error
 
 
 def _engines(
-    bundle: Bundle, recorded: Mapping[str, Inputs], queue: Queue, watch: Stopwatch, effort: Effort
+    bundle: Bundle, recorded: Mapping[str, Inputs], stream: KernelStream, watch: Stopwatch, effort: Effort
 ) -> list[Timing]:
     """Return the timings of every graph, in the pipeline's own batch size and those of latency.SIZES."""
     cases = []
@@ -62,9 +62,8 @@ def _engines(
         own = batch_size(graph, recorded[graph], bundle.manifest.graphs[graph].inputs)
         for size in sorted({own, *latency.sizes(bundle, graph)}):
             case = latency.Case.of(bundle, recorded, graph, size)
-            call = partial(case.engine.on_device, **{name: queue.sent(array) for name, array in case.inputs.items()})
-            line = next(iter(call().values())).line
-            samples[case.name] = partial(watch.seconds, line, call)
+            call = partial(case.engine.on_device, **{name: stream.sent(array) for name, array in case.inputs.items()})
+            samples[case.name] = partial(watch.seconds, next(iter(call().values())).stream, call)
             cases.append(case)
     rounds = sampled_in_turns(samples, effort)
     return [case.timing("gpu engines", rounds[case.name]) for case in cases]
@@ -73,9 +72,9 @@ def _engines(
 def _kernels(work: Work, watch: Stopwatch, effort: Effort) -> list[Timing]:
     """Return the timings of every kernel call."""
     cases = {key: make(work) for key, make in gpu_kernels.CASES.items()}
-    line = work.queue.array((1,)).line  # every array of a queue knows its stream
+    stream = work.stream.array((1,)).stream  # every array knows its stream
     samples = {
-        " ".join(key): partial(watch.seconds, line, partial(case.start, work.queue)) for key, case in cases.items()
+        " ".join(key): partial(watch.seconds, stream, partial(case.start, work.stream)) for key, case in cases.items()
     }
     rounds = sampled_in_turns(samples, effort)
     return [case.timing(key, rounds[" ".join(key)]) for key, case in cases.items()]

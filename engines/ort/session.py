@@ -11,7 +11,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from samotion.engines.device import Device, DeviceArray, Line
+from samotion.engines.device import Device, DeviceArray, Stream
 from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import BundleError, EngineError
 from samotion.engines.ort.io_binding import run_bound
@@ -72,11 +72,11 @@ class OnnxEngine:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
-        self._device, self._line, settings = device, None, {}
+        self._device, self._stream, settings = device, None, {}
         if device is not None:
             with device.active():
-                self._line = Line(device)
-            settings = {"user_compute_stream": str(int(self._line.stream.handle))}
+                self._stream = Stream(device)
+            settings = {"user_compute_stream": str(int(self._stream.cuda.handle))}
         try:
             session: Any = onnxruntime.InferenceSession(path, options, providers=[(wanted, settings)])
         except Exception as error:  # ONNX Runtime raises a family of C++ exceptions without a public root
@@ -105,10 +105,10 @@ class OnnxEngine:
 
     def _bound(self, feed: Mapping[str, Array | OnDevice]) -> dict[str, DeviceArray]:
         """Run once by IO binding."""
-        if self._device is None or self._line is None:
+        if self._device is None or self._stream is None:
             raise EngineError(f"engine {self._name} runs on the CPU: nothing stays on a GPU; use --provider cuda")
         with self._failing_clearly(), self._device.active():
-            return run_bound(self._session, feed, self.outputs, PLACE, self._device, self._line)
+            return run_bound(self._session, feed, self.outputs, PLACE, self._device, self._stream)
 
     def _feed(self, inputs: Mapping[str, Any]) -> dict[str, Array | OnDevice]:
         """Return the inputs, each fit for its spec."""

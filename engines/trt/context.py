@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from samotion.engines.device import Buffer, Line
+from samotion.engines.device import Buffer, Stream
 
 Shapes = dict[str, tuple[int, ...]]
 
@@ -19,18 +19,18 @@ Places = Mapping[str, Place]
 
 
 class Context:
-    """What runs a plan: it is told shapes and addresses, and enqueues runs on ``line``.
+    """What runs a plan: it is told shapes and addresses, and enqueues runs on ``stream``.
 
     context: TensorRT's. outputs: their names. scratch: memory of activations, which contexts of one stream share.
     failed: makes the error where TensorRT refuses. answers: the outputs' shapes, once fitted.
     """
 
     def __init__(
-        self, context: Any, outputs: Sequence[str], line: Line, scratch: Buffer, failed: Callable[[], Exception]
+        self, context: Any, outputs: Sequence[str], stream: Stream, scratch: Buffer, failed: Callable[[], Exception]
     ) -> None:
         self.answers: Shapes = {}
         self._context, self._outputs = context, outputs
-        self._line, self._scratch, self._failed = line, scratch, failed
+        self._stream, self._scratch, self._failed = stream, scratch, failed
         self._shapes: Shapes = {}
         self._memory = (0, 0)
 
@@ -53,7 +53,7 @@ class Context:
 
     def again(self) -> None:
         """Enqueue the same run once more; raises ``failed``'s error."""
-        if not self._context.execute_async_v3(self._line.stream.handle):
+        if not self._context.execute_async_v3(self._stream.cuda.handle):
             raise self._failed()
 
     def _reshape(self, shapes: Shapes) -> None:
@@ -62,6 +62,6 @@ class Context:
                 raise self._failed()
         if self._context.infer_shapes():
             raise self._failed()
-        self._line.room(self._scratch, int(self._context.update_device_memory_size_for_shapes()))
+        self._stream.room(self._scratch, int(self._context.update_device_memory_size_for_shapes()))
         self._memory = (0, 0)  # asked for anew after a change of shapes
         self.answers = {name: tuple(self._context.get_tensor_shape(name)) for name in self._outputs}

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from samotion.engines.device import Buffer, Line
+from samotion.engines.device import Buffer, Stream
 from samotion.engines.errors import EngineError
 from samotion.engines.trt.context import Context, Place, Places, Shapes
 
@@ -26,9 +26,9 @@ class CaptureError(Exception):
 class CudaGraph:
     """What was put on a stream while it was recorded, to be launched again as it was."""
 
-    def __init__(self, driver: Any, line: Line, work: Callable[[], None]) -> None:
-        """Record what ``work`` puts on ``line``, none of which runs by that; raises CaptureError."""
-        self._driver, self._stream = driver, line.stream.handle
+    def __init__(self, driver: Any, stream: Stream, work: Callable[[], None]) -> None:
+        """Record what ``work`` puts on ``stream``, none of which runs by that; raises CaptureError."""
+        self._driver, self._stream = driver, stream.cuda.handle
         # What this thread may do meanwhile; others may allocate.
         mode = driver.CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL
         _answer(driver.cuStreamBeginCapture(self._stream, mode))
@@ -94,12 +94,12 @@ class Graphs:
     def __init__(
         self,
         cuda: Any,
-        line: Line,
+        stream: Stream,
         buffers: Mapping[str, Buffer],
         scratch: Buffer,
         new_context: Callable[[], Context],
     ) -> None:
-        self._cuda, self._line, self._buffers, self._scratch = cuda, line, buffers, scratch
+        self._cuda, self._stream, self._buffers, self._scratch = cuda, stream, buffers, scratch
         self._new_context = new_context
         self._driver = _driver()
         self._known: OrderedDict[Any, Replay | None] = OrderedDict()
@@ -128,12 +128,12 @@ class Graphs:
     def copy(self, source: Place, to: Place) -> None:
         """Copy on the stream, unless it is there already."""
         if source.address != to.address:
-            self._cuda.memcpy_dtod_async(to.address, source.address, source.size, self._line.stream)
+            self._cuda.memcpy_dtod_async(to.address, source.address, source.size, self._stream.cuda)
 
     def record(self, work: Callable[[], None]) -> CudaGraph | None:
         """Return a graph of ``work``, None where it cannot be one; then no other is tried."""
         try:
-            return CudaGraph(self._driver, self._line, work)
+            return CudaGraph(self._driver, self._stream, work)
         except (CaptureError, EngineError):
             self._possible = False
             return None
@@ -159,7 +159,7 @@ class Graphs:
         places = dict(inputs)
         wanted = {name: place.size for name, place in inputs.items() if place.size <= COPIED}
         for name, size in (*wanted.items(), *sizes(context.answers).items()):
-            places[name] = Place(self._line.room(self._buffers[name], size), size)
+            places[name] = Place(self._stream.room(self._buffers[name], size), size)
         self._look_around()
         return Replay(context, places, self)
 
@@ -174,7 +174,7 @@ class Graphs:
 
     def _free(self, replay: Replay | None) -> None:
         if replay is not None:
-            self._line.stream.synchronize()
+            self._stream.cuda.synchronize()
             replay.free()
 
 

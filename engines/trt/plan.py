@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.engines.cache import cache_folder
-from samotion.engines.device import Buffer, Device, DeviceArray, Line, Pool, size_of
+from samotion.engines.device import Buffer, Device, DeviceArray, Pool, Stream, size_of
 from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import PlanEntry
@@ -64,7 +64,7 @@ class TensorRtEngine:
                     raise EngineError(f"{path}: {spec.name} is {found}, the manifest states {spec.dtype}; {mend}")
             kept = f"{self._name}-sm{device.capability}-{plan.version}-{plan.sha256[:32]}"
             self._kernels = KeptKernels(cache_folder() / plan.backend / kept)
-            self._line = Line(device)
+            self._stream = Stream(device)
             self._uploaded = device.cuda.Event()
             self._pool = Pool(device)
             self._buffers = {spec.name: Buffer(device) for spec in (*inputs, *outputs)}
@@ -74,13 +74,13 @@ class TensorRtEngine:
                 made = backend.context(trt, self._engine, self._kernels)
                 if made is None:
                     raise EngineError(f"{path}: cannot be run ({first_reason(self._log.errors)}); free GPU memory")
-                return Context(made, [spec.name for spec in outputs], self._line, self._scratch, self._failed)
+                return Context(made, [spec.name for spec in outputs], self._stream, self._scratch, self._failed)
 
             self._context: Context | None = new_context()
             self._graphs: Graphs | None = None
             if not backend.just_in_time:
-                self._graphs = Graphs(device.cuda, self._line, self._buffers, self._scratch, new_context)
-        self._producers: list[Line] = []
+                self._graphs = Graphs(device.cuda, self._stream, self._buffers, self._scratch, new_context)
+        self._producers: list[Stream] = []
         self._strangers: list[Any] = []
 
     def __call__(self, **inputs: Array | OnDevice) -> Mapping[str, NDArray[np.float32]]:
@@ -92,13 +92,13 @@ class TensorRtEngine:
                 for spec in self.outputs
             }
             outputs = {
-                name: Place(self._line.room(self._buffers[name], array.nbytes), array.nbytes)
+                name: Place(self._stream.room(self._buffers[name], array.nbytes), array.nbytes)
                 for name, array in host.items()
             }
             self._run(run, places, outputs)
             for name, array in host.items():
-                self._device.cuda.memcpy_dtoh_async(array, outputs[name].address, self._line.stream)
-            self._line.stream.synchronize()
+                self._device.cuda.memcpy_dtoh_async(array, outputs[name].address, self._stream.cuda)
+            self._stream.cuda.synchronize()
             return {name: array.astype(np.float32) for name, array in host.items()}  # a copy: the buffer is reused
 
     def on_device(self, **inputs: Array | OnDevice) -> dict[str, DeviceArray]:
@@ -106,7 +106,7 @@ class TensorRtEngine:
         with self._turn():
             places, run = self._prepare(inputs)
             answers = {
-                spec.name: self._pool.array(self._line, spec.dtype, run.answers[spec.name]) for spec in self.outputs
+                spec.name: self._pool.array(self._stream, spec.dtype, run.answers[spec.name]) for spec in self.outputs
             }
             self._run(run, places, {name: Place(answer.address, answer.nbytes) for name, answer in answers.items()})
             return answers
@@ -117,7 +117,7 @@ class TensorRtEngine:
             if self._context is None:
                 return
             with self._device.active():
-                self._line.stream.synchronize()
+                self._stream.cuda.synchronize()
                 if self._graphs is not None:
                     self._graphs.close()
                 else:
@@ -199,14 +199,14 @@ class TensorRtEngine:
     def _await(self, there: Mapping[str, OnDevice]) -> dict[str, Place]:
         """Let what comes next wait for who fills these arrays; return where they are."""
         if self._strangers:
-            self._line.done.synchronize()  # whose memory may go as soon as we let go of them
+            self._stream.done.synchronize()  # whose memory may go as soon as we let go of them
         self._strangers = [array for array in there.values() if not isinstance(array, DeviceArray)]
         if self._strangers:
             self._device.synchronise()  # their streams are known by number only
-        lines = [array.line for array in there.values() if isinstance(array, DeviceArray)]
-        self._producers = list({id(line): line for line in lines}.values())
+        streams = [array.stream for array in there.values() if isinstance(array, DeviceArray)]
+        self._producers = list({id(stream): stream for stream in streams}.values())
         for producer in self._producers:
-            self._line.after(producer)
+            self._stream.after(producer)
         about = {name: array.__cuda_array_interface__ for name, array in there.items()}
         return {
             name: Place(int(one["data"][0]), size_of(one["typestr"], tuple(one["shape"])))
@@ -222,17 +222,17 @@ class TensorRtEngine:
         for name, array in host.items():
             pinned = self._buffers[name].pinned(array.dtype.name, array.shape)
             np.copyto(pinned, array)
-            places[name] = Place(self._line.room(self._buffers[name], array.nbytes), array.nbytes)
-            self._device.cuda.memcpy_htod_async(places[name].address, pinned, self._line.stream)
-        self._uploaded.record(self._line.stream)
+            places[name] = Place(self._stream.room(self._buffers[name], array.nbytes), array.nbytes)
+            self._device.cuda.memcpy_htod_async(places[name].address, pinned, self._stream.cuda)
+        self._uploaded.record(self._stream.cuda)
         return places
 
     def _run(self, run: Context | Replay, inputs: Places, outputs: Places) -> None:
         """Enqueue the run; whoever made an input on the GPU may write over it only after the run."""
         run.run(inputs, outputs)
-        self._line.mark()
+        self._stream.mark()
         for producer in self._producers:
-            producer.after(self._line)
+            producer.after(self._stream)
 
     def _failed(self) -> EngineError:
         return EngineError(f"engine {self._name} failed: {first_reason(self._log.errors)}")

@@ -14,7 +14,7 @@ from samotion.runtime.kernels.nvrtc import Nvrtc
 BLOCK = 128  # threads of a block
 
 
-class Kernels:
+class CudaModules:
     """Every kernel, loaded for one GPU. ``on`` gives what starts them on a stream.
 
     device: its context must be active (Device.active) here and whenever a kernel is started. cache: see ``cubin``.
@@ -50,7 +50,7 @@ class DeviceLaunch:
     Arrays: anything with the CUDA array interface, such as samotion.engines.device.DeviceArray or pycuda's GPUArray.
     """
 
-    def __init__(self, kernels: Kernels, stream: Any) -> None:
+    def __init__(self, kernels: CudaModules, stream: Any) -> None:
         self._kernels = kernels
         self._stream = stream
 

@@ -14,7 +14,7 @@ import numpy as np
 from samotion.engines.device import DeviceArray
 from samotion.engines.engine import Array
 from samotion.runtime.kernels import masks, tables
-from samotion.runtime.kernels.queue import Queue
+from samotion.runtime.kernels.kernel_stream import KernelStream
 from samotion.runtime.ops.guided_filter import Enlarge, enlarger
 from samotion.runtime.ops.interface import Canvas, Held
 from samotion.runtime.values import Bool, Clip, Float
@@ -24,11 +24,11 @@ NOTHING = 0xBF800000  # the bits of -1: logits of an empty mask
 Constants = Callable[[Any, Callable[[], Sequence[Array]]], tuple[DeviceArray, ...]]
 
 
-def filled(queue: Queue, logits: DeviceArray) -> DeviceArray:
+def filled(stream: KernelStream, logits: DeviceArray) -> DeviceArray:
     """Return masks (K, h, w) of logits with their small holes filled."""
     count, height, width = logits.shape
-    out = queue.buffers(masks.hole_buffers(count, height, width))
-    with queue.reading(logits) as launch:
+    out = stream.buffers(masks.hole_buffers(count, height, width))
+    with stream.reading(logits) as launch:
         masks.fill_holes(launch, logits, out)
     return out["filled"]
 
@@ -36,9 +36,9 @@ def filled(queue: Queue, logits: DeviceArray) -> DeviceArray:
 class GpuEasel:
     """Makes masks of the size of one clip's frames; see samotion.runtime.ops.interface.Easel."""
 
-    def __init__(self, clip: Clip, follow_edges: bool, queue: Queue, constants: Constants) -> None:
+    def __init__(self, clip: Clip, follow_edges: bool, stream: KernelStream, constants: Constants) -> None:
         self.shape = (len(clip.frames), *clip.size)
-        self.queue = queue
+        self.stream = stream
         self.refine: Enlarge | None = enlarger(clip, True) if follow_edges else None
         self._constants = constants
 
@@ -59,10 +59,10 @@ class GpuEasel:
             return (*tables.linear(width, wide), *tables.linear(height, tall, sides=False))
 
         across, across_weight, down, down_weight = self._constants(("masks", logits.shape[1:], (tall, wide)), made)
-        out = self.queue.array((count, tall, wide), np.bool_)
-        with self.queue.reading(logits) as launch:
+        out = self.stream.array((count, tall, wide), np.bool_)
+        with self.stream.reading(logits) as launch:
             masks.enlarge(launch, logits, (across, across_weight, down, down_weight), out)
-        return np.asarray(self.queue.fetched(out), np.bool_)
+        return np.asarray(self.stream.fetched(out), np.bool_)
 
 
 class _GpuCanvas:
@@ -72,13 +72,13 @@ class _GpuCanvas:
         self._drawn: set[tuple[int, int]] = set()
 
     def draw(self, k: int, frame: int, logits: Held) -> None:
-        queue = self._easel.queue
+        stream = self._easel.stream
         if self._logits is None:
-            self._logits = queue.array((self._objects, self._easel.shape[0], *logits.shape))
-            with queue.reading():
-                queue.fill(self._logits, NOTHING)
-        with queue.reading(logits):
-            queue.copy(logits, self._logits[k][frame])
+            self._logits = stream.array((self._objects, self._easel.shape[0], *logits.shape))
+            with stream.reading():
+                stream.fill(self._logits, NOTHING)
+        with stream.reading(logits):
+            stream.copy(logits, self._logits[k][frame])
         self._drawn.add((frame, k))
 
     def masks(self) -> Bool:

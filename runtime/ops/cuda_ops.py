@@ -1,7 +1,7 @@
 """Arrays on a GPU: what samotion.runtime.ops.interface asks for, done by the kernels.
 
 Frames go up once a window, masks come down once, and so do the tracks; nothing else that grows with the frame does.
-Each network's kernels have a queue of their own, so that tracks, depth and features are worked on side by side.
+Each network's kernels have a stream of their own, so that tracks, depth and features are worked on side by side.
 """
 # ruff: noqa: D102 - Arrays and Easel say what each does
 
@@ -17,13 +17,13 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.device import Device, DeviceArray, Uploads
 from samotion.engines.engine import Array, is_on_device
 from samotion.runtime.kernels import augmentation, depth, features, filtering, memory, resizing, tables
-from samotion.runtime.kernels.device import Kernels as Compiled
-from samotion.runtime.kernels.queue import Queue
+from samotion.runtime.kernels.device import CudaModules
+from samotion.runtime.kernels.kernel_stream import KernelStream
 from samotion.runtime.kernels.resizing import Network
 from samotion.runtime.ops.cuda_masks import GpuEasel, filled
 from samotion.runtime.ops.interface import Arrays, Easel, Held
 from samotion.runtime.ops.numpy_ops import HOST
-from samotion.runtime.ops.resize import PUBLISHED, Kernels
+from samotion.runtime.ops.resize import PUBLISHED, ResizeSet
 from samotion.runtime.values import Clip, Float, Int, Tracks
 
 
@@ -53,10 +53,10 @@ class Gpu:
     def __init__(self, device: Device, cache: Path | None = None) -> None:
         self._device = device
         with device.active():
-            kernels, uploads = Compiled(device, cache), Uploads(device)
+            kernels, uploads = CudaModules(device, cache), Uploads(device)
             # What everybody reads has queues of its own: whoever overwrites an array waits for all who read it.
             names = ("frames", "small", *get_args(Network))
-            self._queues = {name: Queue(device, kernels, uploads) for name in names}
+            self._streams = {name: KernelStream(device, kernels, uploads) for name in names}
         self._constants: dict[Any, tuple[DeviceArray, ...]] = {}
         self._recipes: dict[Any, resizing.Recipe] = {}
         self._clip: tuple[weakref.ref[Clip], DeviceArray] | None = None
@@ -66,20 +66,20 @@ class Gpu:
         answers: Mapping[str, Held] = engine.on_device(**there)
         return answers
 
-    def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: Kernels) -> Held:
+    def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: ResizeSet) -> Held:
         key = (clip.size, size, network, resize is PUBLISHED)
         if key not in self._recipes:
             self._recipes[key] = resizing.recipe(*key)
-        made, frames, queue = self._recipes[key], self._frames(clip)[part], self._queues[network]
+        made, frames, stream = self._recipes[key], self._frames(clip)[part], self._streams[network]
         constants = self.constants(key, lambda: made.arrays)
-        planes = queue.array((len(frames), 3, *size))
-        with queue.reading(frames) as launch:
+        planes = stream.array((len(frames), 3, *size))
+        with stream.reading(frames) as launch:
             for i in range(len(frames)):
                 resizing.resize(launch, frames[i], made, constants, planes[i])
         return planes
 
     def up(self, array: Array) -> Held:
-        return self._queues["small"].sent(array)
+        return self._streams["small"].sent(array)
 
     def down(self, array: Held) -> Any:
         return array.numpy()
@@ -89,18 +89,18 @@ class Gpu:
         return Tracks(*(self.down(part) for part in parts))
 
     def empty(self, network: Network, shape: tuple[int, ...]) -> Held:
-        return self._queues[network].array(shape)
+        return self._streams[network].array(shape)
 
     def zeros(self, shape: tuple[int, ...]) -> Held:
         return self.constants(shape, lambda: (np.zeros(shape, np.float32),))[0]
 
     def joined(self, parts: Sequence[Held]) -> Held:
-        queue = self._queues["tracker"]  # masks, which also join arrays, come later
-        out = queue.array((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
+        stream = self._streams["tracker"]  # masks, which also join arrays, come later
+        out = stream.array((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
         start = 0
-        with queue.reading(*parts):
+        with stream.reading(*parts):
             for part in parts:
-                queue.copy(part, out[start : start + len(part)])
+                stream.copy(part, out[start : start + len(part)])
                 start += len(part)
         return out
 
@@ -108,21 +108,21 @@ class Gpu:
         addresses = np.zeros((len(rows), shape[0]), np.uint64)
         for k, own in enumerate(rows):
             addresses[k, : len(own)] = [row.address for row in own]
-        queue = self._queues["masks"]
-        there, out = queue.sent(addresses), queue.array((len(rows), *shape))
-        with queue.reading(*(row for own in rows for row in own)) as launch:
+        stream = self._streams["masks"]
+        there, out = stream.sent(addresses), stream.array((len(rows), *shape))
+        with stream.reading(*(row for own in rows for row in own)) as launch:
             memory.gather(launch, there, out)
         return out
 
     def in_frame(self, xy: Held, queries: Int | Float, scale: Float) -> None:
         asked = self.up(queries.astype(np.float32))
-        with self._queues["tracker"].reading(asked) as launch:  # xy was joined there
+        with self._streams["tracker"].reading(asked) as launch:  # xy was joined there
             filtering.in_frame(launch, xy, asked, (float(scale[0]), float(scale[1])))
 
     def filtered(self, xy: Held, occlusion: Held, expected_distance: Held, query_frame: Int) -> Tracks:
-        queue, asked = self._queues["tracker"], self.up(query_frame)
-        out = queue.buffers(filtering.buffers(*occlusion.shape))
-        with queue.reading(xy, occlusion, expected_distance, asked) as launch:
+        stream, asked = self._streams["tracker"], self.up(query_frame)
+        out = stream.buffers(filtering.buffers(*occlusion.shape))
+        with stream.reading(xy, occlusion, expected_distance, asked) as launch:
             filtering.run(launch, xy, occlusion, expected_distance, asked, out)
         kept = int(out["rank"][len(xy)].numpy())
         names = ("xy", "visible", "visibility", "confidence", "query_frame")
@@ -132,52 +132,52 @@ class Gpu:
     def every(self, array: Held, first: int, pace: int) -> Held:
         if pace == 1:
             return array
-        queue, frames = self._queues["tracker"], len(range(first, array.shape[1], pace))
-        out = queue.array((len(array), frames, *array.shape[2:]), array.dtype)
-        with queue.reading(array) as launch:
+        stream, frames = self._streams["tracker"], len(range(first, array.shape[1], pace))
+        out = stream.array((len(array), frames, *array.shape[2:]), array.dtype)
+        with stream.reading(array) as launch:
             memory.every(launch, array, first, pace, out)
         return out
 
     def normalised_xy(self, xy: Held, frame: tuple[int, int]) -> Held:
-        queue = self._queues["tracker"]
-        out = queue.array(xy.shape)
-        with queue.reading(xy) as launch:
+        stream = self._streams["tracker"]
+        out = stream.array(xy.shape)
+        with stream.reading(xy) as launch:
             augmentation.normalise(launch, xy, frame, out)
         return out
 
     def unit_disparity(self, found: Held, out: Held) -> None:
-        queue = self._queues["depth"]
+        stream = self._streams["depth"]
         key = ("depth", found.shape[1:], out.shape[1:])
         (height, width), (tall, wide) = key[1:]
         made = self.constants(key, lambda: (*tables.cubic(width, wide), *tables.cubic(height, tall)))
-        scratch = queue.buffers(depth.buffers(len(found)))
-        with queue.reading(found) as launch:
+        scratch = stream.buffers(depth.buffers(len(found)))
+        with stream.reading(found) as launch:
             depth.unit_disparity(launch, found, made, scratch["extremes"], out)
 
     def sample(self, grid: Held, tracks: Tracks, frame: int, size: tuple[int, int], out: Held) -> None:
         xy: Held = tracks.xy
         asked: Held = tracks.query_frame
-        with self._queues["semantics"].reading(grid, xy, asked) as launch:
+        with self._streams["semantics"].reading(grid, xy, asked) as launch:
             features.sample(launch, grid, xy, asked, frame, size, out)
 
     def filled(self, logits: Held) -> Held:
-        return filled(self._queues["masks"], logits)
+        return filled(self._streams["masks"], logits)
 
     def easel(self, clip: Clip, follow_edges: bool) -> Easel:
-        return GpuEasel(clip, follow_edges, self._queues["masks"], self.constants)
+        return GpuEasel(clip, follow_edges, self._streams["masks"], self.constants)
 
     def constants(self, key: Any, make: Callable[[], Sequence[Array]]) -> tuple[DeviceArray, ...]:
         """Return arrays that never change, brought up when first asked for."""
         if key not in self._constants:
-            queue = self._queues["small"]
-            self._constants[key] = tuple(queue.sent(array) for array in make())
+            stream = self._streams["small"]
+            self._constants[key] = tuple(stream.sent(array) for array in make())
             with self._device.active():
-                queue.wait()  # nobody has to wait for them again
+                stream.wait()  # nobody has to wait for them again
         return self._constants[key]
 
     def _frames(self, clip: Clip) -> DeviceArray:
         """Return the clip's frames (T, H, W, 3) uint8, brought up when first asked for and kept until the next."""
         if self._clip is None or self._clip[0]() is not clip:
             self._clip = None  # its memory goes to the next
-            self._clip = weakref.ref(clip), self._queues["frames"].sent(clip.frames)
+            self._clip = weakref.ref(clip), self._streams["frames"].sent(clip.frames)
         return self._clip[1]

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from samotion.engines.engine import Array, Engine
 from samotion.runtime.kernels.resizing import Network
-from samotion.runtime.ops.resize import Kernels
+from samotion.runtime.ops.resize import ResizeSet
 from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
 Held = Any
@@ -44,7 +44,7 @@ class Arrays(Protocol):
     def run(self, engine: Engine, **inputs: Held) -> Mapping[str, Held]:
         """Return an engine's answers, left where they are."""
 
-    def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: Kernels) -> Held:
+    def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: ResizeSet) -> Held:
         """Return some of the clip's frames as a network's input (B, 3, h, w) of ``size``."""
 
     def up(self, array: Array) -> Held:

@@ -12,7 +12,7 @@ from samotion.runtime.ops import reference
 from samotion.runtime.ops.guided_filter import enlarger
 from samotion.runtime.ops.interface import Canvas, Easel, Held
 from samotion.runtime.ops.preprocess import normalised, signed
-from samotion.runtime.ops.resize import Kernels
+from samotion.runtime.ops.resize import ResizeSet
 from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
@@ -25,7 +25,7 @@ class Host:
     def run(self, engine: Engine, **inputs: Held) -> Mapping[str, Held]:
         return engine(**inputs)
 
-    def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: Kernels) -> Held:
+    def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: ResizeSet) -> Held:
         levels = getattr(resize, network)(clip.frames[part], *size)
         return signed(levels) if network == "tracker" else normalised(levels)
 

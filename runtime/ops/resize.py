@@ -13,7 +13,7 @@ from samotion.runtime.values import Bytes, Float
 
 
 @dataclass(frozen=True)
-class Kernels:
+class ResizeSet:
     """For each network what makes frames (T, H, W, 3) uint8 into frames (T, height, width, 3) of levels 0 to 255.
 
     semantics may leave levels unrounded, float32.
@@ -25,7 +25,7 @@ class Kernels:
     masks: Callable[[Bytes, int, int], Bytes]
 
 
-def kernels(settings: Settings) -> Kernels:
+def kernels(settings: Settings) -> ResizeSet:
     """Return how the settings want frames resized."""
     return PUBLISHED if settings.published_resizing else OURS
 
@@ -51,9 +51,11 @@ def _unrounded(frames: Bytes, height: int, width: int) -> Float:
     return np.stack([cv2.resize(frame.astype(np.float32), (width, height)) for frame in frames]).astype(np.float32)
 
 
-OURS = Kernels(_opencv(cv2.INTER_AREA), _opencv(cv2.INTER_CUBIC), _opencv(cv2.INTER_LINEAR), _opencv(cv2.INTER_AREA))
+OURS = ResizeSet(
+    _opencv(cv2.INTER_AREA), _opencv(cv2.INTER_CUBIC), _opencv(cv2.INTER_LINEAR), _opencv(cv2.INTER_AREA)
+)
 # run_tapir.py of the published system resizes by mediapy, which takes Pillow's Lanczos; Depth-Anything's image
 # processor in transformers takes Pillow's bicubic; dino_feat.py resizes tensors of floats by torchvision, bilinear,
 # and always up; SAM2's loader of frames calls Pillow's resize, whose default is bicubic.
 _CUBIC = _pillow(Image.Resampling.BICUBIC)
-PUBLISHED = Kernels(_pillow(Image.Resampling.LANCZOS), _CUBIC, _unrounded, _CUBIC)
+PUBLISHED = ResizeSet(_pillow(Image.Resampling.LANCZOS), _CUBIC, _unrounded, _CUBIC)

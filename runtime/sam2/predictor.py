@@ -10,7 +10,7 @@ from samotion.engines.bundle import Bundle
 from samotion.runtime.ops.interface import Arrays, Canvas, Held
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.ops.preprocess import FRAMES_A_BATCH, batches
-from samotion.runtime.ops.resize import Kernels, kernels
+from samotion.runtime.ops.resize import ResizeSet, kernels
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam2.memory_bank import Memory, MemoryBank, look_up
 from samotion.runtime.settings import Settings
@@ -79,7 +79,7 @@ class MaskNetwork:
         self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress, kernels(settings))
 
     def _encode(
-        self, clip: Clip, bundle: Bundle, progress: Progress, resize: Kernels
+        self, clip: Clip, bundle: Bundle, progress: Progress, resize: ResizeSet
     ) -> tuple[list[Held], list[Held], list[Held]]:
         """Return the three feature maps of every frame, each (1, c, h, w)."""
         engine, side = bundle.lane("mask_encoder"), self.limits.size

@@ -5,13 +5,13 @@ from samotion.engines.manifest import DepthInput
 from samotion.runtime.ops.interface import Arrays
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.ops.preprocess import FRAMES_A_BATCH, batches
-from samotion.runtime.ops.resize import OURS, Kernels
+from samotion.runtime.ops.resize import OURS, ResizeSet
 from samotion.runtime.progress import Progress
 from samotion.runtime.values import Clip, Disparity
 
 
 def estimate(
-    clip: Clip, bundle: Bundle, progress: Progress, kernels: Kernels = OURS, arrays: Arrays = HOST
+    clip: Clip, bundle: Bundle, progress: Progress, kernels: ResizeSet = OURS, arrays: Arrays = HOST
 ) -> Disparity:
     """Return the clip's disparity at frame size, scaled to [0, 1] in each frame (0 where a frame is flat)."""
     inner = network_size(clip.size, bundle.manifest.depth)

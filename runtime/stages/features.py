@@ -6,7 +6,7 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import SemanticsInput
 from samotion.runtime.ops.interface import Arrays
 from samotion.runtime.ops.numpy_ops import HOST
-from samotion.runtime.ops.resize import OURS, Kernels
+from samotion.runtime.ops.resize import OURS, ResizeSet
 from samotion.runtime.progress import Progress
 from samotion.runtime.values import Clip, Features, Tracks
 
@@ -16,7 +16,7 @@ def describe(
     tracks: Tracks,
     bundle: Bundle,
     progress: Progress,
-    kernels: Kernels = OURS,
+    kernels: ResizeSet = OURS,
     arrays: Arrays = HOST,
 ) -> Features:
     """Return one feature a track: the cell of its query frame's grid that its query point falls into."""

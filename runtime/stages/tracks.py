@@ -8,7 +8,7 @@ from samotion.engines.bundle import Bundle
 from samotion.runtime.ops.interface import Arrays, Held
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.ops.preprocess import FRAMES_A_BATCH, batches
-from samotion.runtime.ops.resize import Kernels, kernels
+from samotion.runtime.ops.resize import ResizeSet, kernels
 from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
@@ -73,7 +73,7 @@ def _corner_scale(frame: tuple[int, int], size: int) -> Float:
 
 
 def _feature_grids(
-    clip: Clip, bundle: Bundle, size: int, resize: Kernels, arrays: Arrays, advance: Callable[[int], None]
+    clip: Clip, bundle: Bundle, size: int, resize: ResizeSet, arrays: Arrays, advance: Callable[[int], None]
 ) -> tuple[Held, Held]:
     """Return the low and high resolution grids of every frame, computed once for all points."""
     engine = bundle.lane("track_features")

@@ -19,7 +19,7 @@ from tests.support.opencv_code import own_code
 from samotion.engines.device import Device
 from samotion.engines.errors import EngineError
 from samotion.runtime.kernels import twins
-from samotion.runtime.kernels.device import Kernels, _value
+from samotion.runtime.kernels.device import CudaModules, _value
 from samotion.runtime.kernels.launching import Buffers
 from samotion.runtime.kernels.resizing import recipe
 
@@ -39,7 +39,7 @@ class Gpu:
     def __init__(self, cache: Path) -> None:
         self.device = Device()
         with self.device.active():
-            self.start = Kernels(self.device, cache).on()
+            self.start = CudaModules(self.device, cache).on()
 
     def __call__(self, source: str, kernel: str, threads: int, *arguments: Any) -> None:
         self.start(source, kernel, threads, *arguments)

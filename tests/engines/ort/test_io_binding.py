@@ -10,7 +10,7 @@ from tests.support.fake_cuda import Memory
 from tests.support.gpu_stand_in import install
 from tests.support.tiny_bundle import doubling_graph
 
-from samotion.engines.device import Device, Line
+from samotion.engines.device import Device, Stream
 from samotion.engines.errors import EngineError
 from samotion.engines.ort.io_binding import run_bound
 from samotion.engines.ort.session import OnnxEngine
@@ -37,7 +37,7 @@ def test_onnx_runtime_reads_and_leaves_arrays_where_they_are(tmp_path: Path, mem
     memory.strangers = True  # what ONNX Runtime allocates
     device = Device()
     with device.active():
-        place = "cpu", device, Line(device)
+        place = "cpu", device, Stream(device)
     entry = doubling_graph(tmp_path / "double.onnx")
     session = onnxruntime.InferenceSession(tmp_path / "double.onnx", providers=["CPUExecutionProvider"])
     x = np.arange(6, dtype=np.float32).reshape(3, 2)

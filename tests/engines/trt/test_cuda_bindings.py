@@ -12,7 +12,7 @@ from tests.support.kernels_host import COMPILER
 PROGRAM = """
 import ctypes
 from types import SimpleNamespace
-from samotion.engines import cuda_graphs
+from samotion.engines.trt import cuda_graphs
 
 cuda = ctypes.CDLL("libcuda.so.1")
 context, stream, memory = ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_uint64()
@@ -21,10 +21,10 @@ cuda.cuCtxPushCurrent_v2(context)
 cuda.cuStreamCreate(ctypes.byref(stream), 0)
 cuda.cuMemAlloc_v2(ctypes.byref(memory), ctypes.c_size_t(4))
 held = ctypes.c_uint32.from_address(memory.value)
-line = SimpleNamespace(stream=SimpleNamespace(handle=stream.value))
+own = SimpleNamespace(cuda=SimpleNamespace(handle=stream.value))
 def fill():
     assert cuda.cuMemsetD32Async(memory, 7, ctypes.c_size_t(1), stream) == 0
-graph = cuda_graphs.CudaGraph(cuda_graphs._driver(), line, fill)
+graph = cuda_graphs.CudaGraph(cuda_graphs._driver(), own, fill)
 print(held.value)  # recorded, not done
 for _ in range(2):
     held.value = 0
@@ -32,12 +32,12 @@ for _ in range(2):
     print(held.value)
 graph.free()
 def nested():
-    cuda_graphs.CudaGraph(cuda_graphs._driver(), line, fill)
+    cuda_graphs.CudaGraph(cuda_graphs._driver(), own, fill)
 try:
-    cuda_graphs.CudaGraph(cuda_graphs._driver(), line, nested)
+    cuda_graphs.CudaGraph(cuda_graphs._driver(), own, nested)
 except cuda_graphs.CaptureError as error:
     print(error)
-graph = cuda_graphs.CudaGraph(cuda_graphs._driver(), line, fill)  # the stream works again
+graph = cuda_graphs.CudaGraph(cuda_graphs._driver(), own, fill)  # the stream works again
 graph.launch()
 print(held.value)
 """

@@ -85,7 +85,7 @@ def test_arrays_stay_on_the_gpu_between_engines(tmp_path: Path, memory: Memory) 
         # The second's stream waits for the first's run, and the first's for the second's before it reuses memory.
         waits = [entry[1:] for entry in memory.log if entry[0] == "wait"]
         run = next(entry[1] for entry in memory.log if entry[0] == "run")
-        assert [(run, between["y"].line.stream.handle), (between["y"].line.stream.handle, run)] == waits
+        assert [(run, between["y"].stream.cuda.handle), (between["y"].stream.cuda.handle, run)] == waits
 
 
 def test_kept_arrays_are_not_written_over_and_forgotten_ones_are_reused(

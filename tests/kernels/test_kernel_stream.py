@@ -1,4 +1,4 @@
-"""Queues of kernels: what is read is there, and is not written over while it is read, whatever the streams' pace."""
+"""Streams of kernels: what is read is there, and is not written over while it is read, whatever the streams' pace."""
 
 from collections.abc import Iterator
 from pathlib import Path
