@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support.labelled import (
+from tests.support.datasets.labelled import (
     FRAMES,
     HEIGHT,
     WIDTH,

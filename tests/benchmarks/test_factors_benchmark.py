@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support.labelled import FakeBundle, result_of
+from tests.support.datasets.labelled import FakeBundle, result_of
 
 from samotion.benchmarks import command, factors
 from samotion.benchmarks.datasets.scene_clips import UNSEEN, moving_truth

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.labelled import truth_of
+from tests.support.datasets.labelled import truth_of
 
 from samotion.benchmarks.accuracy.moseg_metrics import RegionScores, region_scores, summed
 from samotion.runtime.values import Bytes

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.labelled import FakeBundle
+from tests.support.datasets.labelled import FakeBundle
 
 from samotion.benchmarks import command, points
 from samotion.benchmarks.accuracy.lucas_kanade import follow_lucas_kanade

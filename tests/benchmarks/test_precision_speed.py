@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.support.labelled import truth_of, write_clip
+from tests.support.datasets.labelled import truth_of, write_clip
 
 from samotion.benchmarks import precision_speed
 from samotion.calibration.comparison.paired_timing import by_turns

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from tests.support.labelled import HEIGHT, WIDTH, picture_of, put_in_place_of_engines, truth_of
+from tests.support.datasets.labelled import HEIGHT, WIDTH, picture_of, put_in_place_of_engines, truth_of
 
 from samotion.benchmarks import segtrack
 from samotion.engines.errors import InputError

@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto, TensorProto
-from tests.support.labelled import truth_of, write_clip
+from tests.support.datasets.labelled import truth_of, write_clip
 from tests.support.tiny_bundle import tiny_bundle
 
 from samotion.calibration.comparison.end_to_end import Agreement, Sample

@@ -8,7 +8,7 @@ from pathlib import Path
 import onnx
 import onnxruntime
 import pytest
-from tests.support.labelled import truth_of, write_clip
+from tests.support.datasets.labelled import truth_of, write_clip
 
 from samotion.benchmarks import precision as benchmark
 from samotion.calibration.comparison.end_to_end import Agreement, Bounds

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.support.datasets.labelled import truth_of, write_clip
 from tests.support.gpu_stand_in import install, stand_in_onnx_runtime
-from tests.support.labelled import truth_of, write_clip
 
 from samotion.calibration.comparison.end_to_end import (
     Agreement,

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.support import davis_like
+from tests.support.datasets import davis_like
 
 from samotion.engines.errors import InputError
 from samotion.export.training import ingredients

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from tests.support import davis_like
+from tests.support.datasets import davis_like
 
 from samotion.calibration.scenes.cutouts import Sources
 from samotion.export.networks.sam2 import NANO
