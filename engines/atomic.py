@@ -31,7 +31,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 def must_be_empty(folder: Path) -> None:
     """Raise OutputError where ``folder`` holds anything."""
     if name := next((path.name for path in folder.iterdir()), None):
-        raise OutputError(f"{folder}: already holds {name}; name an empty or a new folder")
+        raise OutputError(f"{folder}: already holds {name}", "name an empty or a new folder")
 
 
 @contextlib.contextmanager
@@ -100,7 +100,7 @@ def locked(target: Path, patience: float = 0.0) -> Iterator[None]:
     path, until = _hidden(target, "lock"), time.monotonic() + patience
     while (descriptor := _lock(path)) is None:
         if time.monotonic() >= until:
-            raise OutputError(f"{target}: another process is writing it; wait for that one, or name another place")
+            raise OutputError(f"{target}: another process is writing it", "wait for that one, or name another place")
         time.sleep(PAUSE_SECONDS)
     try:
         yield
@@ -144,13 +144,13 @@ def _resolved(target: Path) -> Path:
     for path in (target, *target.parents):
         if path.is_symlink() and not path.exists():
             raise OutputError(
-                f"{target}: {path} is a link to {path.readlink()}, which is not there; make that folder"
+                f"{target}: {path} is a link to {path.readlink()}, which is not there", "make that folder"
             )
     real = Path(os.path.realpath(target))
     if real.exists() and not real.is_dir():
-        raise OutputError(f"{target}: is a file; name a folder")
+        raise OutputError(f"{target}: is a file", "name a folder")
     if os.path.ismount(real) or real in _mount_points():
-        raise OutputError(f"{target}: is a mount point, which cannot be replaced as a whole; name a folder inside it")
+        raise OutputError(f"{target}: is a mount point: it cannot be replaced as a whole", "name a folder inside it")
     return real
 
 
@@ -211,5 +211,5 @@ def _failing_clearly(target: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(
-            f"{target}: cannot be written ({error.strerror or error}); free space there, or name another place"
+            f"{target}: cannot be written ({error.strerror or error})", "free space there, or name another place"
         ) from error

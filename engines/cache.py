@@ -3,8 +3,10 @@
 import contextlib
 import os
 import sys
-import tempfile
 from pathlib import Path
+
+from samotion.engines.atomic import atomic_file
+from samotion.engines.errors import OutputError
 
 
 def cache_folder() -> Path:
@@ -19,17 +21,6 @@ def cache_folder() -> Path:
 
 
 def keep(file: Path, made: bytes) -> None:
-    """Write ``file`` under a name of its own, then rename it, so that nobody ever reads half of it.
-
-    A full or read-only disk costs the making again, nothing else.
-    """
-    part = None
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}", delete=False) as part:
-            part.write(made)
-        os.replace(part.name, file)
-    except OSError:
-        if part is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(part.name)
+    """Write ``file``, so that nobody ever reads half of it; a full or read-only disk costs the making again."""
+    with contextlib.suppress(OutputError), atomic_file(file) as partial:
+        partial.write_bytes(made)

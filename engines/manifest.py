@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from samotion.engines.atomic import atomic_file
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import BundleError, OutputError
 
@@ -26,7 +27,10 @@ GRAPHS = (
     "memory_encoder",
     "memory_attention",
 )
-MEND = "export it again with samotion-export, or leave --engines away for the shipped bundle"
+PLAN = re.compile(rf"({'|'.join(GRAPHS)})\.tensorrt(-rtx)?(\.\d+)?\.plan")
+LEFT = rf"\.({re.escape(FILE)}|plans)\.(lock|partial)"  # by a writer that was killed
+OWN = re.compile(rf"{re.escape(FILE)}|({'|'.join(GRAPHS)})\.onnx(\.data)?|{PLAN.pattern}|{LEFT}")
+MEND = "export it again with samotion-export, or leave --engines out for the shipped bundle"
 
 
 @dataclass(frozen=True)
@@ -180,13 +184,18 @@ def read(folder: Path) -> Manifest:
 
 def save(folder: Path, manifest: Manifest) -> None:
     """Write ``manifest`` into ``folder``, whole or not at all; raises OutputError."""
-    partial = folder / f".{FILE}.{os.getpid()}"
-    try:
+    with atomic_file(folder / FILE) as partial:
         partial.write_text(manifest.dumps(), encoding="utf-8")
-        partial.replace(folder / FILE)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise OutputError(f"{folder / FILE}: cannot be written ({error.strerror})", "is the folder yours?") from error
+
+
+def must_be_bundle(folder: Path) -> None:
+    """Raise OutputError where ``folder`` holds a file that is no bundle's: it would be lost with the bundle."""
+    names = sorted(path.name for path in folder.iterdir())
+    if foreign := [name for name in names if FILE not in names or not OWN.fullmatch(name)]:
+        raise OutputError(
+            f"{folder}: holds other files than an engine bundle ({', '.join(foreign[:3])})",
+            "move them, or name an empty or new folder",
+        )
 
 
 def _manifest(data: dict[str, Any]) -> Manifest:

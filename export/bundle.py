@@ -4,29 +4,27 @@ from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from samotion.engines.manifest import FILE, GraphEntry, Manifest
+from samotion.engines.manifest import GraphEntry, Manifest, save
 from samotion.export.graph.export import export
 from samotion.export.presets import Preset
-from samotion.export.staged import staged
 from samotion.export.weights.sources import Source, is_random, sources
 
 Tell = Callable[[str], None]
 
 
-def write(preset: Preset, weights: str | None, out: Path, tell: Tell, offline: bool = False) -> Manifest:
-    """Export every network of ``preset`` into the folder ``out`` and return its manifest.
+def write(preset: Preset, weights: str | None, folder: Path, tell: Tell, offline: bool = False) -> Manifest:
+    """Export every network of ``preset`` into ``folder``, empty or not there, and return its manifest.
 
     weights: a folder with the checkpoints under their official names; None takes what is shipped or downloads
     it, unless ``offline``; "random:SEED" draws them. tell: is told of each graph. Raises CheckpointError for
-    weights that are missing or do not fit, EngineError for a graph that does not answer as PyTorch, OutputError
-    if ``out`` cannot be written. An older bundle in ``out`` is replaced only when the new one is complete.
+    weights that are missing or do not fit, EngineError for a graph that does not answer as PyTorch.
     """
-    with staged(out) as partial:
-        graphs: dict[str, GraphEntry] = {}
-        for name, source in sources(preset, weights, offline, tell).items():
-            graphs.update(_graphs(name, source, partial, tell))
-        manifest = _manifest(preset, weights, graphs)
-        (partial / FILE).write_text(manifest.dumps(), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    graphs: dict[str, GraphEntry] = {}
+    for name, source in sources(preset, weights, offline, tell).items():
+        graphs.update(_graphs(name, source, folder, tell))
+    manifest = _manifest(preset, weights, graphs)
+    save(folder, manifest)
     return manifest
 
 

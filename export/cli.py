@@ -4,13 +4,16 @@ import argparse
 import functools
 import re
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+from samotion.engines.atomic import atomic_folder
 from samotion.engines.errors import SamotionError
-from samotion.engines.manifest import EMBEDDED, Manifest
+from samotion.engines.manifest import EMBEDDED, Manifest, must_be_bundle
 from samotion.engines.preflight import ONNX
+from samotion.engines.termination import unwind_when_terminated
 from samotion.engines.trt.flavours import BACKENDS, Target
 from samotion.export.plans.add import add_plans, possible, tell_whether_it_fits
 
@@ -65,7 +68,6 @@ def main(argv: list[str] | None = None) -> int:
 
 def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifest:
     """Write the graphs and plans asked for, and return their manifest."""
-    source, out = options.source, options.output
     target = Target(
         tuple(options.compute_capability),
         options.hardware_compatible,
@@ -78,34 +80,43 @@ def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
         from samotion.engines.ort.session import require
 
         require(options.provider)
+    out = options.output or options.source
+    if options.source is not None and options.precision == FP32 and out.resolve() == options.source.resolve():
+        return add_plans(out, out, options.backend, target, tell)
+    with atomic_folder(out, must_be_bundle) as folder:
+        return _fill(folder, options, target, tell)
+
+
+def _fill(folder: Path, options: argparse.Namespace, target: Target, tell: Callable[[str], None]) -> Manifest:
+    """Write the graphs and plans asked for into the empty ``folder``."""
+    source = options.source
     if source is None and _shipped_will_do(options):
         source = EMBEDDED
         tell("nano: the shipped graphs; --weights exports them anew")
-    elif source is None:
-        manifest = _graphs(options, tell)
-        source, out = out, None
-    if options.precision != FP32:
-        manifest = _converted(options, source, out or source, tell)
-        source, out = out or source, None
-    if options.backend not in BACKENDS:
-        return manifest
-    return add_plans(source, out, options.backend, target, tell)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        if source is None:
+            source = folder if options.precision == FP32 else Path(scratch)
+            manifest = _graphs(options, source, tell)
+        if options.precision != FP32:
+            manifest = _converted(options, source, folder, tell)
+            source = folder
+    return add_plans(source, folder, options.backend, target, tell) if options.backend in BACKENDS else manifest
 
 
-def _converted(options: argparse.Namespace, source: Path, out: Path, tell: Callable[[str], None]) -> Manifest:
-    """Write the bundle in ``source`` to ``out`` in the precision asked for."""
+def _converted(options: argparse.Namespace, source: Path, folder: Path, tell: Callable[[str], None]) -> Manifest:
+    """Write the bundle in ``source`` into ``folder`` in the precision asked for."""
     if options.precision == FP16:
         from samotion.engines.ort.session import Execution
         from samotion.export.precision.convert import convert
 
-        return convert(source, out, options.calibrate, tell, Execution(options.provider))[0]
+        return convert(source, folder, options.calibrate, tell, Execution(options.provider))[0]
     from samotion.export.precision.int8 import convert as quantise
 
-    return quantise(source, out, options.calibrate, tell, for_plans=options.backend in BACKENDS)[0]
+    return quantise(source, folder, options.calibrate, tell, for_plans=options.backend in BACKENDS)[0]
 
 
-def _graphs(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifest:
-    """Export the preset's graphs."""
+def _graphs(options: argparse.Namespace, folder: Path, tell: Callable[[str], None]) -> Manifest:
+    """Export the preset's graphs into ``folder``."""
     # PyTorch takes seconds to import: --help and wrong options must not wait for it.
     from samotion.export.bundle import write
     from samotion.export.presets import choose
@@ -114,7 +125,7 @@ def _graphs(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
     preset = choose(options.preset or "nano", options.masks, options.depth)
     for name, network in preset.networks.items() if not is_random(options.weights) else ():
         tell(f"{name}: {network.weights}, licence of the weights: {network.licence}")
-    return write(preset, options.weights, options.output, tell, options.offline)
+    return write(preset, options.weights, folder, tell, options.offline)
 
 
 def _shipped_will_do(options: argparse.Namespace) -> bool:
@@ -165,7 +176,8 @@ def _contradiction_of_precision(options: argparse.Namespace) -> str | None:
 
 
 def entry() -> None:
-    """Console script."""
+    """Run as a program: a polite kill cleans up as an interrupt does."""
+    unwind_when_terminated()
     sys.exit(main())
 
 

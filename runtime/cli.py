@@ -3,7 +3,6 @@
 import argparse
 import logging
 import re
-import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samotion.engines.errors import SamotionError
+from samotion.engines.termination import unwind_when_terminated
 from samotion.runtime.settings import Settings
 from samotion.runtime.version import version
 
@@ -76,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def entry() -> None:
     """Run as a program: a polite kill cleans up as an interrupt does."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    unwind_when_terminated()
     sys.exit(main())
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from samotion.engines.bundle import Bundle
+from samotion.engines.termination import POLITE
 from samotion.runtime.memory_budget import Fit, fit, peak_memory
 from samotion.runtime.output.background import Behind
 from samotion.runtime.output.writer import ResultWriter
@@ -47,8 +48,8 @@ class Job:
 def process(source: Source, job: Job) -> str:
     """Find what moves in ``source``, write OUT/<name>, and return the line that says what was found and where it is.
 
-    A source without an end ends at the first SIGINT or SIGTERM with what was read by then; a second one keeps only
-    the finished windows. Raises SamotionError, or KeyboardInterrupt where there is nothing to keep.
+    A source without an end ends at the first SIGINT, SIGTERM or SIGHUP with what was read by then; a second one keeps
+    only the finished windows. Raises SamotionError, or KeyboardInterrupt where there is nothing to keep.
     """
     with FramesAhead(source, AHEAD) as ahead, _ended_by_signals(source, ahead):
         frames = iter(ahead)
@@ -141,11 +142,11 @@ class _Live:
 
 @contextlib.contextmanager
 def _ended_by_signals(source: Source, ahead: FramesAhead) -> Iterator[None]:
-    """Let SIGINT and SIGTERM end a source without an end, the first time; then they interrupt as ever."""
+    """Let signals end a source without an end, the first time; the second time they interrupt."""
     if not source.endless or threading.current_thread() is not threading.main_thread():
         yield
         return
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    numbers = [number for number in POLITE if signal.getsignal(number) != signal.SIG_IGN]
     before = [signal.getsignal(number) for number in numbers]
 
     def end(*_: object) -> None:

@@ -10,7 +10,6 @@ from samotion.engines.manifest import Manifest, PlanEntry, read, save, verify
 from samotion.engines.preflight import ONNX, check, table
 from samotion.engines.trt.flavours import BACKENDS, Target
 from samotion.export.plans.build import build
-from samotion.export.staged import staged
 
 Tell = Callable[[str], None]
 
@@ -21,11 +20,11 @@ def possible(backend: str, target: Target) -> None:
     BACKENDS[backend].aim(target, this_machine())
 
 
-def add_plans(bundle: Path, out: Path | None, backend: str, target: Target, tell: Tell) -> Manifest:
+def add_plans(bundle: Path, out: Path, backend: str, target: Target, tell: Tell) -> Manifest:
     """Build ``backend``'s plans of the bundle in ``bundle`` and return its manifest with them.
 
-    out: a folder for the bundle with its plans, which appears when all is done; None adds the plans to ``bundle``
-    itself. tell: is told of each plan. Raises as samotion.export.plans.build.build does.
+    out: a folder, empty or not there, for the bundle with its plans; ``bundle`` itself gets them added.
+    tell: is told of each plan. Raises as samotion.export.plans.build.build does.
     """
     sizes: list[PlanEntry] = []
 
@@ -33,12 +32,10 @@ def add_plans(bundle: Path, out: Path | None, backend: str, target: Target, tell
         sizes.append(plan)
         tell(f"{backend}: {name} {plan.precision}, {plan.bytes / 1e6:.1f} MB, {plan.seconds:.1f} s")
 
-    if out is None or out.resolve() == bundle.resolve():
-        manifest = build(bundle, backend, target, done)
-    else:
-        with staged(out) as partial:
-            _copy(bundle, partial)
-            manifest = build(partial, backend, target, done)
+    if out != bundle:
+        out.mkdir(parents=True, exist_ok=True)
+        _copy(bundle, out)
+    manifest = build(out, backend, target, done)
     total, seconds = sum(plan.bytes for plan in sizes), sum(plan.seconds for plan in sizes)
     tell(f"{backend} {sizes[0].version}: {len(sizes)} plans, {total / 1e6:.1f} MB, {seconds:.1f} s")
     return manifest

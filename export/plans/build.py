@@ -2,9 +2,8 @@
 
 import contextlib
 import dataclasses
+import itertools
 import os
-import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from samotion.engines.atomic import atomic_file, locked
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import BundleError, EngineError, OutputError
 from samotion.engines.machine import Machine, this_machine
-from samotion.engines.manifest import Manifest, PlanEntry, hash_of, read, save, verify
+from samotion.engines.manifest import PLAN, Manifest, PlanEntry, hash_of, read, save, verify
 from samotion.engines.trt.flavours import BACKENDS, Target, TensorRT
 from samotion.engines.trt.log import first_reason, logger, monitor
 from samotion.export.plans.profiles import Profile, profile
@@ -45,30 +45,46 @@ def build(
     trt = chosen.load()
     builder = _Builder(chosen, trt, target, chosen.aim(target, machine), machine.platform)
     plans: dict[str, PlanEntry] = {}
-    with _beside(folder) as partial:
+    with _tidied(folder):
         for name in manifest.graphs:
-            plans[name] = builder.plan(folder, manifest, name, partial)
+            plans[name] = builder.plan(folder, manifest, name)
             tell(name, plans[name])
-        for plan in plans.values():
-            (partial / plan.file).replace(folder / plan.file)
         manifest = dataclasses.replace(manifest, plans={**manifest.plans, backend: plans})
         save(folder, manifest)
     return manifest
 
 
 @contextlib.contextmanager
-def _beside(folder: Path) -> Iterator[Path]:
-    """Yield a hidden folder in ``folder`` that is gone afterwards."""
+def _tidied(folder: Path) -> Iterator[None]:
+    """Keep other builders away from ``folder``, and remove the plans that its manifest does not list, then and now.
+
+    New plans get names of their own, so that the old ones last until the manifest lists the new.
+    """
     try:
-        partial = Path(tempfile.mkdtemp(prefix=".plans.", dir=folder))
+        with locked(folder / "plans"):
+            _remove_unlisted(folder)
+            try:
+                yield
+            finally:
+                _remove_unlisted(folder)
     except OSError as error:
-        raise OutputError(f"{folder}: cannot be written to ({error.strerror}); write to another with -o") from error
-    try:
-        yield partial
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written to ({error.strerror}); free space, or use -o") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+        raise OutputError(
+            f"{folder}: cannot be written to ({error.strerror})", "free space, or write to another with -o"
+        ) from error
+
+
+def _remove_unlisted(folder: Path) -> None:
+    """Remove the plans that a builder who was stopped left, and those that others have replaced."""
+    listed = {plan.file for plans in read(folder).plans.values() for plan in plans.values()}
+    for path in folder.iterdir():
+        if PLAN.fullmatch(path.name) and path.name not in listed:
+            path.unlink()
+
+
+def _free(folder: Path, stem: str) -> Path:
+    """Return STEM.plan in ``folder``, or STEM.2.plan and so on where that is taken."""
+    names = itertools.chain([stem], (f"{stem}.{number}" for number in itertools.count(2)))
+    return next(path for name in names if not (path := folder / f"{name}.plan").exists())
 
 
 @contextlib.contextmanager
@@ -90,10 +106,10 @@ class _Builder:
     capabilities: tuple[str, ...]
     platform: str
 
-    def plan(self, folder: Path, manifest: Manifest, name: str, into: Path) -> PlanEntry:
-        """Build one plan into the folder ``into`` and return its entry."""
+    def plan(self, folder: Path, manifest: Manifest, name: str) -> PlanEntry:
+        """Build one plan into ``folder`` and return its entry."""
         entry, shapes = manifest.graphs[name], profile(manifest, name)
-        path = into / f"{name}.{self.backend.name}.plan"
+        path = _free(folder, f"{name}.{self.backend.name}")
         begun = time.perf_counter()
         self._write(folder / entry.file, entry.inputs, shapes, path)
         return PlanEntry(
@@ -195,10 +211,8 @@ class _Builder:
         if cache is None or not config.set_timing_cache(cache, False):
             raise EngineError(f"{path}: no timing cache of {self._who} on this GPU; delete it or name another file")
         yield
-        with _accessible(path):
-            partial = path.with_name(f".{path.name}.{os.getpid()}")
+        with _accessible(path), atomic_file(path) as partial:
             partial.write_bytes(memoryview(config.get_timing_cache().serialize()))
-            partial.replace(path)
 
     def _dtype(self, tensor: Any) -> str:
         """Return NumPy's name of a tensor's type."""

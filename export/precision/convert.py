@@ -11,8 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from samotion.engines.atomic import atomic_folder
 from samotion.engines.errors import BundleError, OutputError, SamotionError
-from samotion.engines.manifest import EMBEDDED, GraphEntry, Manifest, read, save, verify
+from samotion.engines.manifest import EMBEDDED, GraphEntry, Manifest, must_be_bundle, read, save, verify
 from samotion.engines.ort.session import CPU, PROVIDERS, Execution, require
 from samotion.export.graph.file import LARGEST_INSIDE, entry_of
 from samotion.export.graph.fp16_emulation import rounded
@@ -23,7 +24,6 @@ from samotion.export.precision.samples import gather
 from samotion.export.precision.search import Search, Trial
 from samotion.export.precision.tracking import GRAPHS, MEAN_IOU, follow
 from samotion.export.precision.whole import BOUNDS, Whole, mend, samples
-from samotion.export.staged import staged
 
 Tell = Callable[[str], None]
 PROGRAM = "samotion.export.precision"
@@ -34,13 +34,14 @@ def main(argv: list[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     begun = time.perf_counter()
     try:
-        manifest, report = convert(
-            options.bundle,
-            options.out,
-            options.data,
-            functools.partial(print, flush=True),
-            Execution(options.provider, options.threads),
-        )
+        with atomic_folder(options.out, must_be_bundle) as folder:
+            manifest, report = convert(
+                options.bundle,
+                folder,
+                options.data,
+                functools.partial(print, flush=True),
+                Execution(options.provider, options.threads),
+            )
         if options.report is not None:
             _write(options.report, report)
     except SamotionError as error:
@@ -51,9 +52,9 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def convert(
-    bundle: Path, out: Path, data: Path | None, tell: Tell, execution: Execution = CPU
+    bundle: Path, folder: Path, data: Path | None, tell: Tell, execution: Execution = CPU
 ) -> tuple[Manifest, dict[str, Any]]:
-    """Write ``bundle`` (float32) to ``out`` in float16 with float32 islands; return its manifest and the report.
+    """Write ``bundle`` (float32) in float16 with float32 islands into ``folder``; return its manifest and the report.
 
     Each graph's islands are searched for until its answers hold on inputs that did not choose them, then those of the
     graphs that change most end to end until the pipeline's answers hold, then SAM2's until its masks hold over 100
@@ -68,7 +69,8 @@ def convert(
         verify(bundle, entry)
         if entry.precision != "float32":
             raise BundleError(f"{bundle}: {name} is {entry.precision} already; name a bundle of float32 graphs")
-    with staged(out) as partial, tempfile.TemporaryDirectory() as scratch:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         tell("collecting activations")
         inputs = gather(bundle, manifest, data, execution)
         searches: dict[str, Search] = {}
@@ -82,9 +84,9 @@ def convert(
         whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), execution)
         rounds = mend(whole, searches, trials, tell)
         tracking = _followed(bundle, manifest, searches, trials, Path(scratch), tell, execution)
-        graphs = {name: _written(trial, manifest.graphs[name], partial) for name, trial in trials.items()}
+        graphs = {name: _written(trial, manifest.graphs[name], folder) for name, trial in trials.items()}
         changed = dataclasses.replace(manifest, graphs=graphs, plans={})
-        save(partial, changed)
+        save(folder, changed)
     return changed, {
         "program": PROGRAM,
         "format": 1,

@@ -38,7 +38,6 @@ from samotion.export.precision.gate import Graph
 from samotion.export.precision.int8_selection import FASTER, LOST, affordable, cpu_ratio
 from samotion.export.precision.samples import gather
 from samotion.export.precision.whole import Whole, samples
-from samotion.export.staged import staged
 
 ENCODERS = ("track_features", "depth", "semantics", "mask_encoder")
 # What has weights. All else stays float32: in INT8 it gains nothing on a CPU, and a transformer's sums and
@@ -63,13 +62,13 @@ class Trial:
 
 def convert(
     bundle: Path,
-    out: Path,
+    folder: Path,
     data: Path | None,
     tell: Tell,
     for_plans: bool = False,
     execution: Execution = CPU,
 ) -> tuple[Manifest, dict[str, Any]]:
-    """Write ``bundle`` (float32) to ``out`` with its image encoders in INT8; return the manifest and the report.
+    """Write ``bundle`` (float32) with image encoders in INT8 into ``folder``; return the manifest and the report.
 
     An encoder stays float32 if INT8 puts it past the bounds, does not make it faster on this CPU, or takes more than
     half a point of J end to end: on made scenes, and on those clips of ``data`` that have true masks. data: as for
@@ -82,7 +81,8 @@ def convert(
         verify(bundle, entry)
         if entry.precision != "float32":
             raise BundleError(f"{bundle}: {name} is {entry.precision} already; name a bundle of float32 graphs")
-    with staged(out) as partial, tempfile.TemporaryDirectory() as scratch:
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
         tell("collecting activations")
         inputs = gather(bundle, manifest, data, execution)
         trials = {}
@@ -94,9 +94,9 @@ def convert(
             tell(_line(name, trials[name]))
         whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), execution, lambda model: model)
         _weigh(whole, trials, tell)
-        graphs = {name: _written(bundle, entry, trials.get(name), partial) for name, entry in manifest.graphs.items()}
+        graphs = {name: _written(bundle, entry, trials.get(name), folder) for name, entry in manifest.graphs.items()}
         changed = dataclasses.replace(manifest, graphs=graphs, plans={})
-        save(partial, changed)
+        save(folder, changed)
     return changed, {name: dict(graphs[name].precision_map) for name in ENCODERS}
 
 

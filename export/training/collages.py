@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from samotion.engines.atomic import atomic_folder
 from samotion.engines.errors import InputError, OutputError, SamotionError
-from samotion.export.staged import staged
 from samotion.export.training.photographs import Rng
 from samotion.export.training.stamps import Stamps
 from samotion.runtime.values import Bytes, Float
@@ -187,7 +187,7 @@ def main(argv: list[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         photos, stamps = photographs(given.photos), Stamps.load(given.stamps)
-        with staged(given.out) as partial:
+        with atomic_folder(given.out) as partial:
             write(partial, given.count, photos, stamps)
     except SamotionError as error:
         parser.exit(2, f"{parser.prog}: error: {error}\n")

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from safetensors.torch import save_file
 
+from samotion.engines.atomic import atomic_folder
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import CheckpointError
+from samotion.engines.manifest import must_be_bundle
 from samotion.export.bundle import write
 from samotion.export.presets import NANO
 from samotion.export.weights.load import random_state
@@ -28,5 +30,6 @@ def front_bundle(runs: Path, threads: int) -> Bundle:
             shutil.copyfile(runs / network.weights, folder / network.weights)
         else:
             raise CheckpointError(f"{runs / network.weights}: not there; train {name} first, or name --engines")
-    write(NANO, str(folder), runs / "front", print)
+    with atomic_folder(runs / "front", must_be_bundle) as front:
+        write(NANO, str(folder), front, print)
     return Bundle.load(runs / "front", threads=threads)

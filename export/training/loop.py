@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from samotion.engines.atomic import atomic_file
 from samotion.export.training.muon import Muon
 
 Step = Callable[[int], Tensor | tuple[Tensor, dict[str, float]]]
@@ -135,7 +136,6 @@ def _save(
     spent: float,
 ) -> None:
     """Write everything that a resumed run needs, in one rename."""
-    partial = path.with_suffix(".partial")
     state = {
         "model": model.state_dict(),
         "optimisers": [optimiser.state_dict() for optimiser in optimisers],
@@ -143,8 +143,8 @@ def _save(
         "step": step,
         "spent": spent,
     }
-    torch.save(state, partial)
-    partial.replace(path)
+    with atomic_file(path) as partial:
+        torch.save(state, partial)
 
 
 class _Curve:

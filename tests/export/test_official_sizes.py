@@ -64,7 +64,7 @@ def test_every_graph_becomes_a_float16_plan(fast: Path, tmp_path: Path) -> None:
         save_model(half, tmp_path / entry.file, LARGEST_INSIDE)
         graphs[name] = dataclasses.replace(entry_of(tmp_path / entry.file), precision="float16")
     save(tmp_path, dataclasses.replace(manifest, graphs=graphs))
-    plans = add_plans(tmp_path, None, "tensorrt-rtx", Target(), print).plans["tensorrt-rtx"]
+    plans = add_plans(tmp_path, tmp_path, "tensorrt-rtx", Target(), print).plans["tensorrt-rtx"]
     assert {name: plan.precision for name, plan in plans.items()} == dict.fromkeys(manifest.graphs, "float16")
     float32 = sum((fast / name).stat().st_size for entry in manifest.graphs.values() for name in entry.sha256)
     assert sum(plan.bytes for plan in plans.values()) < 0.65 * float32

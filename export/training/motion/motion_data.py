@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from samotion.calibration.scenes.scene import SceneSpec, scene
+from samotion.engines.atomic import atomic_file
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.progress import Progress
@@ -56,9 +57,8 @@ class TrackSample:
         """Write the sample; half floats where they lose nothing that matters."""
         half = ("visibility", "confidence", "depth", "semantics")
         arrays = {k: v.astype(np.float16) if k in half else v for k, v in self.__dict__.items()}
-        partial = path.with_suffix(".partial.npz")
-        np.savez_compressed(partial, **arrays)
-        partial.replace(path)
+        with atomic_file(path) as partial, partial.open("wb") as file:
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def read(cls, path: Path) -> "TrackSample":

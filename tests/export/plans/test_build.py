@@ -98,7 +98,8 @@ def test_plans_are_added_to_a_bundle_for_chosen_gpus_and_replaced(folder: Path) 
     assert main(options) == 0
     again = read(folder).plans["tensorrt-rtx"]
     assert {plan.compute_capabilities for plan in again.values()} == {()}
-    assert again["depth"].sha256 == hash_of(folder / "depth.tensorrt-rtx.plan") != plans["depth"].sha256
+    assert again["depth"].sha256 == hash_of(folder / again["depth"].file) != plans["depth"].sha256
+    assert files(folder) == before | {plan.file for plan in again.values()}  # the old ones are gone
 
 
 @rtx
