@@ -33,8 +33,8 @@ EPILOG = """\
 J: of --engines; J ref.: of --against; IoU: of both's masks, everything that moves together, mean over the frames (1
 where both are empty); labels: share of the tracks that both call moving or both call still (tracks that one of them
 never saw count as still there); objects: of each.
-On a CPU, float16 engines run as float32 ones that round every result to float16 (see export/README.md): slower than
-either, but with the masks that a GPU would make.
+On a CPU, float16 engines run as float32 ones that round every result to float16 (see docs/precision.md): slower
+than either, but with the masks that a GPU would make.
 
 example:
   python -m samotion.benchmarks.precision --data DAVIS --engines fp16 -o fp16.json

@@ -1,4 +1,4 @@
-"""Results as Markdown, what was to be shown first, and their place in a README."""
+"""Results as Markdown, what was to be shown first, and their place in a page."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -84,7 +84,7 @@ def _replaced(path: Path, whole: str, begin: str, end: str, text: str) -> str:
 
 
 def _judged(found: Sequence[Goal]) -> str:
-    return table(("what it must show", "wanted", "measured", ""), [goal.row() for goal in found])
+    return table(("goal", "wanted", "measured", ""), [goal.row() for goal in found])
 
 
 def _setting(record: dict[str, Any]) -> str:

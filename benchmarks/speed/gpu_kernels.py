@@ -1,4 +1,4 @@
-"""Every kernel call on what the pipeline gives it: one function a call, by the table of runtime/kernels/README.md."""
+"""Every kernel call on what the pipeline gives it: one function a call, by the table of docs/kernels.md."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

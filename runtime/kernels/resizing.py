@@ -60,7 +60,7 @@ def recipe(frame: tuple[int, int], size: tuple[int, int], network: Network, publ
 def resize(launch: Launch, frame: Array, made: Recipe, arrays: tuple[Array, ...], planes: Array) -> None:
     """Fill ``planes`` (3, h, w) float32 from a frame (H, W, 3) uint8 RGB.
 
-    arrays: made.arrays on the device. Twin: twins.planes; against the runtime: see README.md.
+    arrays: made.arrays on the device. Twin: twins.planes; against the runtime: see docs/kernels.md.
     """
     checked(max(frame.shape[0] * frame.shape[1], made.size[0] * made.size[1]) * 3)
     levels, columns, across, rows, down = arrays

@@ -1,7 +1,7 @@
 """NumPy twins of the kernels that do what no function of the runtime does in just that arithmetic.
 
 Every float32 operation rounds by itself and in the order written, on any processor; OpenCV's own answers depend on
-which of its ways it takes (README.md says where and by how much).
+which of its ways it takes (docs/kernels.md says where and by how much).
 """
 
 import numpy as np

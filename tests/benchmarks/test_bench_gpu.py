@@ -32,10 +32,9 @@ from samotion.engines.errors import EngineError
 from samotion.engines.machine import Gpu, Machine, this_machine
 from samotion.engines.trt.flavours import BACKENDS
 from samotion.runtime.kernels.compile import SOURCES
-from samotion.runtime.kernels.launching import FOLDER
 from samotion.runtime.pipeline import segment
 
-README = ROOT / "benchmarks" / "README.md"
+PAGE = ROOT / "docs" / "results" / "speed.md"
 RESULT = GOLDEN / "bench.json"
 H100 = Machine("linux-x86_64", "13.0", Gpu("NVIDIA H100 80GB HBM3", "9.0", 80 << 30, 79 << 30))
 TRIAL = suite.Plan(12, 240, 428, 2, 1, Effort(rounds=1, seconds=0, fewest=2, warm_up=0))
@@ -150,7 +149,9 @@ def test_onnx_runtime_s_engines_are_timed_too(
 
 
 def test_every_call_of_the_kernels_table_is_a_case() -> None:
-    rows = re.findall(r"^\| .*?\(`(\w+\.\w+)`\)", (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(
+        r"^\| .*?\(`(\w+\.\w+)`\)", (ROOT / "docs" / "kernels.md").read_text(encoding="utf-8"), re.MULTILINE
+    )
     assert list(dict.fromkeys(name for name, _ in CASES)) == rows
 
 
@@ -261,9 +262,9 @@ def test_a_readme_says_what_was_measured_on_a_gpu(tmp_path: Path, capsys: pytest
     assert "bench.json: measured on cpu, expected a result from a GPU" in capsys.readouterr().err
 
 
-def test_benchmarks_readme_is_what_the_command_writes(tmp_path: Path) -> None:
-    copy, results = tmp_path / "README.md", ROOT / "benchmarks" / "results"
-    text = README.read_text(encoding="utf-8")
+def test_the_page_of_speed_is_what_the_command_writes(tmp_path: Path) -> None:
+    copy, results = tmp_path / "speed.md", ROOT / "benchmarks" / "results"
+    text = PAGE.read_text(encoding="utf-8")
     copy.write_text(text, encoding="utf-8")
     arguments = ["--from", str(results / "bench.json"), "--readme", str(copy)]
     for path in sorted(results.glob("gpu-*.json")):

@@ -1,7 +1,7 @@
 """The whole pipeline with its arrays on a GPU: to the bit what the CPU gives, in memory that is not allocated twice.
 
 Without a GPU it runs on stand-ins (gpu_stand_in): the engines' graphs by ONNX Runtime, the kernels by their sources,
-streams as lazy as they may be. OpenCV resizes by its own code here: see samotion/runtime/kernels/README.md.
+streams as lazy as they may be. OpenCV resizes by its own code here: see docs/kernels.md.
 """
 
 from collections.abc import Iterator
