@@ -1,0 +1,26 @@
+"""``python -m tests.fuzz``: see harness.py."""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from tests.fuzz.harness import Kind, report
+
+KINDS: dict[str, Kind] = {}
+
+
+def main() -> int:
+    """Run the kinds named, print the figures of each and every fault; status 1 where there is a fault."""
+    parser = argparse.ArgumentParser("python -m tests.fuzz", description=__doc__)
+    parser.add_argument("kinds", nargs="*", metavar="KIND", help=f"of {', '.join(KINDS)} (default: all)")
+    parser.add_argument("--count", type=int, default=1000, help="inputs of each kind (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same inputs (default: %(default)s)")
+    options = parser.parse_args()
+    if unknown := set(options.kinds) - set(KINDS):
+        parser.error(f"unknown: {', '.join(sorted(unknown))}")
+    with tempfile.TemporaryDirectory() as scratch:
+        return int(report(KINDS, options.kinds or KINDS, options.count, options.seed, Path(scratch)) > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
