@@ -15,10 +15,15 @@ from samotion.engines.device import Device, DeviceArray, Stream
 from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import BundleError, EngineError
 from samotion.engines.ort.io_binding import run_bound
-from samotion.engines.trt.flavours import BACKENDS
+from samotion.engines.ort.placement import RECORD, require_placed
+from samotion.engines.trt.flavours import BACKENDS, numbers
 
 PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": "CUDAExecutionProvider"}
 PLACE = "cuda"  # ONNX Runtime's name of the GPU's memory
+OLDEST = (1, 24)  # ONNX Runtime for a GPU: tells where it placed nodes
+# float32 means float32, and convolutions are chosen by their shapes: chosen by timing them, as is the default, they
+# differ between processes, and so do the last bits of masks.
+CUDA_OPTIONS = {"use_tf32": "0", "cudnn_conv_algo_search": "HEURISTIC"}
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,12 @@ def require(provider: str) -> str:
         raise EngineError(
             f"provider '{provider}' is not in this ONNX Runtime {onnxruntime.__version__} "
             f"(it has: {', '.join(available)}); install samotion[gpu] without samotion[cpu], or use --provider cpu"
+        )
+    if provider == "cuda" and numbers(onnxruntime.__version__) < OLDEST:
+        oldest = ".".join(map(str, OLDEST))
+        raise EngineError(
+            f"ONNX Runtime {onnxruntime.__version__} is too old for --provider cuda, expected {oldest} or later; "
+            "pip install -U 'samotion[gpu]'"
         )
     return PROVIDERS[provider]
 
@@ -73,10 +84,14 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
         self._device, self._stream, settings = device, None, {}
+        if provider == "cuda":
+            onnxruntime.preload_dlls()  # CUDA and cuDNN of pip's packages, which no loader finds by itself
+            options.add_session_config_entry(*RECORD)
+            settings = {**CUDA_OPTIONS}
         if device is not None:
             with device.active():
                 self._stream = Stream(device)
-            settings = {"user_compute_stream": str(int(self._stream.cuda.handle))}
+            settings["user_compute_stream"] = str(int(self._stream.cuda.handle))
         try:
             session: Any = onnxruntime.InferenceSession(path, options, providers=[(wanted, settings)])
         except Exception as error:  # ONNX Runtime raises a family of C++ exceptions without a public root
@@ -85,8 +100,10 @@ class OnnxEngine:
         if (got := session.get_providers()[0]) != wanted:
             raise EngineError(
                 f"provider '{provider}' did not start (ONNX Runtime took {got}): a CUDA or cuDNN library is missing; "
-                "install them or use --provider cpu"
+                "pip install 'samotion[gpu]', or use --provider cpu"
             )
+        if provider == "cuda":
+            require_placed(session, path.name, wanted)
         self._session: Any = session
 
     def __call__(self, **inputs: Array | OnDevice) -> Mapping[str, NDArray[np.float32]]:
