@@ -9,7 +9,7 @@ from pathlib import Path
 from samotion.engines.errors import BundleError, EngineError
 from samotion.engines.machine import Machine, this_machine
 from samotion.engines.manifest import EMBEDDED, Manifest, PlanEntry, hash_of, verify
-from samotion.engines.trt.flavours import BACKENDS, TensorRT
+from samotion.engines.trt.flavours import BACKENDS, OTHERWISE, TensorRT
 
 DRIVER = "install NVIDIA's driver, https://www.nvidia.com/drivers"
 ONNX = "onnxruntime"
@@ -41,7 +41,11 @@ def check(
     lacking: Problem | None = None
     version = installed or ""
     try:
-        version = installed or str(chosen.load().__version__)
+        if installed is None:
+            trt = chosen.load()
+            version = str(trt.__version__)
+            unknown = chosen.unknown(trt, machine)
+            lacking = (unknown, OTHERWISE) if unknown else None
     except EngineError as error:
         lacking = error.message, error.remedy
     plans = manifest.plans.get(backend, {})

@@ -2,7 +2,7 @@
 
 From 11.0 every network is strongly typed; 10.x and RTX are asked for it, so that the precision in the graph is what
 runs. TensorRT builds for the GPU of its machine; RTX compiles ahead of time without a GPU, for a list of compute
-capabilities or for all from 8.0 on, and ends on the GPU.
+capabilities or for all that it knows from 8.0 on, and ends on the GPU.
 """
 
 import importlib
@@ -103,6 +103,10 @@ class TensorRT:
         """
         return engine.create_execution_context(trt.ExecutionContextAllocationStrategy.USER_MANAGED)
 
+    def unknown(self, trt: Any, machine: Machine) -> str | None:  # noqa: ARG002
+        """Return why the release ``trt`` has no kernels for the GPU of ``machine``, None if it has or cannot tell."""
+        return None
+
     def verdict(self, plan: Path) -> str | None:  # noqa: ARG002
         """Return what the backend itself says against ``plan``; TensorRT cannot be asked without loading it."""
         return None
@@ -127,7 +131,7 @@ class TensorRTRTX(TensorRT):
         """Return the compute capabilities that plans will be for; raises EngineError for what cannot be had."""
         if target.hardware_compatible:
             raise EngineError(
-                f"--hardware-compatible is for tensorrt; {self.name} plans fit every GPU from 8.0 on as they are, or "
+                f"--hardware-compatible is for tensorrt; {self.name} plans fit every GPU that it knows from 8.0 on as they are, or "
                 "those of --compute-capability"
             )
         if target.version_compatible:
@@ -142,15 +146,21 @@ class TensorRTRTX(TensorRT):
         """Set the compute capabilities; raises EngineError for one that this release does not know."""
         if not target.compute_capabilities:
             return
-        known = {f"{name[2:-1]}.{name[-1]}": value for name, value in _members(trt.ComputeCapability).items()}
+        known = _capabilities(trt)
         config.num_compute_capabilities = len(target.compute_capabilities)
         for index, wanted in enumerate(target.compute_capabilities):
             if wanted not in known:
-                raise EngineError(
-                    f"{self.name} {trt.__version__} does not build for compute capability {wanted}; it builds for "
-                    f"{', '.join(known)}"
-                )
+                raise EngineError(self._no_kernels(trt, wanted), OTHERWISE)
             config.set_compute_capability(known[wanted], index)
+
+    def unknown(self, trt: Any, machine: Machine) -> str | None:
+        """Return why the release ``trt`` has no kernels for the GPU of ``machine``: 9.0 for one, as far as 1.7."""
+        here = machine.gpu.compute_capability if machine.gpu else None
+        return self._no_kernels(trt, here) if here and here not in _capabilities(trt) else None
+
+    def _no_kernels(self, trt: Any, capability: str) -> str:
+        known = ", ".join(_capabilities(trt))
+        return f"{self.name} {trt.__version__} has no kernels for compute capability {capability}, only for {known}"
 
     def misfit(self, plan: PlanEntry, version: str, machine: Machine) -> str | None:
         """Return why ``plan`` cannot run here: RTX plans fit one release, one processor and any system."""
@@ -194,6 +204,7 @@ class TensorRTRTX(TensorRT):
 
 
 RTX = TensorRTRTX()
+OTHERWISE = "use --provider cuda on such a GPU, or --provider tensorrt with plans built there"
 BACKENDS: Mapping[str, TensorRT] = {"tensorrt": TensorRT(), "tensorrt-rtx": RTX}
 
 
@@ -205,6 +216,11 @@ def numbers(version: str) -> tuple[int, ...]:
             break
         found.append(int(part))
     return tuple(found)
+
+
+def _capabilities(trt: Any) -> dict[str, Any]:
+    """Return the compute capabilities that this TensorRT-RTX builds for, such as "8.9", each with its value."""
+    return {f"{name[2:-1]}.{name[-1]}": value for name, value in _members(trt.ComputeCapability).items()}
 
 
 def _members(enumeration: Any) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Preflight: what does not fit this machine is named with the one command that fixes it, before anything loads."""
 
 import dataclasses
+import importlib.util
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -205,6 +206,7 @@ def test_rtx_has_the_last_word_on_its_plans(
         Runtime=Runtime,
         EngineValidity=SimpleNamespace(INVALID="invalid"),
         EngineInvalidityDiagnostics=SimpleNamespace(__members__=diagnostics),
+        ComputeCapability=SimpleNamespace(__members__={"SM89": 89}),
     )
     monkeypatch.setitem(sys.modules, "tensorrt_rtx", module)
     manifest = with_plans(folder, "tensorrt-rtx", version="1.7.1.116")
@@ -239,6 +241,18 @@ def test_check_prints_a_table_and_says_by_its_status(folder: Path, capsys: pytes
     (folder / FILE).unlink()
     assert main(["--check", str(folder)]) == 2
     assert "no bundle.json found" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="tensorrt-rtx is not installed")
+def test_a_gpu_that_rtx_has_no_kernels_for_is_sent_elsewhere(folder: Path) -> None:
+    """The list of compute capabilities is the library's own."""
+    manifest = with_plans(folder, "tensorrt-rtx", compute_capabilities=())
+    maxwell = dataclasses.replace(HERE, gpu=dataclasses.replace(ADA, compute_capability="5.2"))
+    found = check(folder, manifest, "tensorrt-rtx", maxwell)
+    words = " has no kernels for compute capability 5.2, only for 7.5, 8.0, 8.6, 8.9, "
+    assert all(words in (finding.problem or "") for finding in found)
+    assert "--provider cuda" in found[0].remedy
+    assert "--provider tensorrt" in found[0].remedy
 
 
 @pytest.mark.parametrize(
