@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +9,10 @@ import torch
 from tests.support.paths import GOLDEN, MANIFESTS
 from torch import Tensor
 
+from samotion.engines.manifest import EMBEDDED
 from samotion.engines.ort.session import OnnxEngine
 from samotion.export.graph.export import export, relative_error
+from samotion.export.networks.motion.motion_blocks import Attention
 from samotion.export.networks.motion.motion_network import (
     NANO,
     OFFICIAL,
@@ -90,3 +94,33 @@ def torch_answer(module: torch.nn.Module, case: dict[str, Tensor]) -> np.ndarray
     with torch.no_grad():
         answer: np.ndarray[tuple[int], np.dtype[np.float32]] = module(*case.values()).numpy()
     return answer
+
+
+GROWTH = """
+import resource, sys
+import numpy as np, onnxruntime
+tracks, frames = 2000, 40
+seen = np.ones((tracks, frames), np.float32)
+given = {"xy": np.stack((seen, seen), -1), "visible": seen > 0, "visibility": seen, "confidence": seen,
+         "disparity": np.ones((frames, 4, 4), np.float32), "semantics": np.ones((tracks, 96), np.float32)}
+session = onnxruntime.InferenceSession(sys.argv[1])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+session.run(None, given)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="peak memory in KiB is Linux's")
+def test_attention_across_tracks_takes_the_memory_of_one_frame() -> None:
+    """All frames' scores at once would be 0.6 GB a head, and as much for their softmax."""
+    run = [sys.executable, "-c", GROWTH, str(EMBEDDED / "motion.onnx")]
+    found = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert int(found.stdout) < 300  # MB
+
+
+def test_attention_is_exact_whether_in_turn_or_at_once() -> None:
+    torch.manual_seed(0)
+    attention = Attention(16, 4).eval()
+    x, hidden = torch.randn(6, 9, 16), torch.rand(6, 9) > 0.5
+    with torch.no_grad():
+        torch.testing.assert_close(attention(x, x, hidden, in_turn=True), attention(x, x, hidden))
