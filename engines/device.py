@@ -18,6 +18,7 @@ from samotion.engines.errors import EngineError
 GRAIN = 256  # bytes; what TensorRT wants its memory aligned to, and CUDA allocates by
 # Copies of one size that may be on their way, one more waits for the first; fewer where they are large.
 IN_FLIGHT, IN_FLIGHT_BYTES = 32, 2**20
+PINNED = 2**25  # bytes of the largest copy; a window's frames (3 GB at 4K) go up in such pieces, by way of two blocks
 
 
 class Device:
@@ -149,21 +150,22 @@ class Uploads:
 
     def send(self, host: Array, address: int, stream: "Stream") -> None:
         """Copy ``host``, C order, to ``address``, behind all that is on ``stream``; it may change at once."""
-        if not host.nbytes:
-            return
-        blocks = self._of(coarse(host.nbytes))
-        pinned, copied = blocks[0]
-        copied.synchronize()
-        part = pinned[: host.nbytes]
-        part[:] = host.reshape(-1).view(np.uint8)
-        self._cuda.memcpy_htod_async(address, part, stream.cuda)
-        copied.record(stream.cuda)
-        blocks.rotate(-1)
+        whole = host.reshape(-1).view(np.uint8)
+        for start in range(0, host.nbytes, PINNED):
+            piece = whole[start : start + PINNED]
+            blocks = self._of(coarse(len(piece)))
+            pinned, copied = blocks[0]
+            copied.synchronize()
+            part = pinned[: len(piece)]
+            part[:] = piece
+            self._cuda.memcpy_htod_async(address + start, part, stream.cuda)
+            copied.record(stream.cuda)
+            blocks.rotate(-1)
 
     def _of(self, size: int) -> deque[tuple[NDArray[np.uint8], Any]]:
         """Return the blocks of one size, each with the event that says when its last copy is over."""
         if size not in self._blocks:
-            count = max(1, min(IN_FLIGHT, IN_FLIGHT_BYTES // size))
+            count = 2 if size == PINNED else max(1, min(IN_FLIGHT, IN_FLIGHT_BYTES // size))
             whole = self._cuda.pagelocked_empty(count * size, np.uint8)
             self._blocks[size] = deque((part, self._cuda.Event()) for part in np.split(whole, count))
         return self._blocks[size]

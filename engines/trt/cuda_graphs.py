@@ -5,6 +5,7 @@ knows nothing of capture.
 """
 
 import importlib
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,6 +14,7 @@ from samotion.engines.device import Buffer, Stream
 from samotion.engines.errors import EngineError
 from samotion.engines.trt.context import Context, Place, Places, Shapes
 
+LOG = logging.getLogger(__name__)
 MOST = 16  # graphs of one plan, the latest; each has a context of its own
 # Bytes up to which an input is copied to where its graph reads. A larger one is read where it lies, and the graph is
 # for that place: a window's feature grids, read for each part of its points, take longer to copy than a graph saves.
@@ -87,18 +89,21 @@ class Graphs:
 
     A graph reads and writes where it did when it was recorded: inputs are copied to ``buffers``, by tensor, and
     answers from there. Each has a context of its own (``new_context``), for what a context is told later would change
-    what its graph does. scratch: what these contexts work in. A plan that cannot be recorded, for itself or for want
-    of memory, runs without, by the same kernels. Raises EngineError where NVIDIA's bindings are missing.
+    what its graph does. name: the plan's. scratch: what these contexts work in. A plan that cannot be recorded, for
+    itself or for want of memory, runs without, by the same kernels, with a warning. Raises EngineError where NVIDIA's
+    bindings are missing.
     """
 
     def __init__(
         self,
+        name: str,
         cuda: Any,
         stream: Stream,
         buffers: Mapping[str, Buffer],
         scratch: Buffer,
         new_context: Callable[[], Context],
     ) -> None:
+        self._name = name
         self._cuda, self._stream, self._buffers, self._scratch = cuda, stream, buffers, scratch
         self._new_context = new_context
         self._driver = _driver()
@@ -134,8 +139,8 @@ class Graphs:
         """Return a graph of ``work``, None where it cannot be one; then no other is tried."""
         try:
             return CudaGraph(self._driver, self._stream, work)
-        except (CaptureError, EngineError):
-            self._possible = False
+        except (CaptureError, EngineError) as error:
+            self._give_up(error)
             return None
 
     def close(self) -> None:
@@ -148,9 +153,14 @@ class Graphs:
         """Return what will record these shapes; None where there is no memory for it, and then for no other."""
         try:
             return self._made(shapes, inputs, sizes)
-        except (self._cuda.MemoryError, EngineError):
-            self._possible = False
+        except (self._cuda.MemoryError, EngineError) as error:
+            self._give_up(error)
             return None
+
+    def _give_up(self, error: Exception) -> None:
+        """Try no other graph of this plan, and say so: its runs give the same answers and take longer to start."""
+        self._possible = False
+        LOG.warning("%s runs without CUDA graphs, more slowly: %s", self._name, error)
 
     def _made(self, shapes: Shapes, inputs: Places, sizes: Callable[[Shapes], Mapping[str, int]]) -> Replay:
         """Return what will record these shapes, with memory for them."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.engines.cache import cache_folder
-from samotion.engines.device import Buffer, Device, DeviceArray, Pool, Stream, size_of
+from samotion.engines.device import GRAIN, Buffer, Device, DeviceArray, Pool, Stream, size_of
 from samotion.engines.engine import Array, OnDevice, TensorSpec, fitted, fitted_there, is_on_device
 from samotion.engines.errors import EngineError
 from samotion.engines.manifest import PlanEntry
@@ -79,7 +79,9 @@ class TensorRtEngine:
             self._context: Context | None = new_context()
             self._graphs: Graphs | None = None
             if not backend.just_in_time:
-                self._graphs = Graphs(device.cuda, self._stream, self._buffers, self._scratch, new_context)
+                self._graphs = Graphs(
+                    self._name, device.cuda, self._stream, self._buffers, self._scratch, new_context
+                )
         self._producers: list[Stream] = []
         self._strangers: list[Any] = []
 
@@ -209,9 +211,17 @@ class TensorRtEngine:
             self._stream.after(producer)
         about = {name: array.__cuda_array_interface__ for name, array in there.items()}
         return {
-            name: Place(int(one["data"][0]), size_of(one["typestr"], tuple(one["shape"])))
+            name: self._aligned(name, Place(int(one["data"][0]), size_of(one["typestr"], tuple(one["shape"]))))
             for name, one in about.items()
         }
+
+    def _aligned(self, name: str, place: Place) -> Place:
+        """Return where an input can be read: TensorRT wants it aligned, which a slice of an array need not be."""
+        if place.address % GRAIN == 0:
+            return place
+        own = Place(self._stream.room(self._buffers[name], place.size), place.size)
+        self._device.cuda.memcpy_dtod_async(own.address, place.address, place.size, self._stream.cuda)
+        return own
 
     def _upload(self, host: Mapping[str, Array]) -> dict[str, Place]:
         """Copy host arrays to the GPU by way of pinned memory; return where they are."""

@@ -8,6 +8,7 @@ import pytest
 from tests.support.fake_cuda import Memory
 from tests.support.gpu_stand_in import install
 
+from samotion.engines import device
 from samotion.engines.device import Device
 from samotion.runtime.ops import reference
 from samotion.runtime.ops.cuda_ops import Gpu
@@ -52,6 +53,15 @@ def test_more_uploads_than_pinned_blocks(gpu: Gpu) -> None:
     there = [gpu.up(array) for array in given]
     for found, array in zip(there, given, strict=True):
         np.testing.assert_array_equal(gpu.down(found), array)
+
+
+def test_what_is_large_goes_up_in_pieces(gpu: Gpu, memory: Memory, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "PINNED", 1024)
+    array = RNG.normal(size=(7, 100)).astype(np.float32)
+    there = [gpu.up(array + k) for k in range(4)]
+    for k, found in enumerate(there):
+        np.testing.assert_array_equal(gpu.down(found), array + np.float32(k))
+    assert max(entry[1] for entry in memory.log if entry[0] == "up") == 1024
 
 
 def test_nothing_is_allocated_for_what_was_forgotten(gpu: Gpu, memory: Memory) -> None:

@@ -54,6 +54,7 @@ class Runner:
         self._told += 1
 
     def set_tensor_address(self, name: str, address: int) -> bool:
+        assert address % 256 == 0, "TensorRT wants aligned memory"
         self._addresses[name] = address
         self._told += 1
         return True

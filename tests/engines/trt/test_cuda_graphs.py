@@ -87,7 +87,7 @@ def test_a_large_input_is_read_where_it_lies(
 
 
 def test_what_cannot_be_recorded_runs_without(
-    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setitem(sys.modules, "cuda.bindings.driver", cuda_driver(memory, captures=False))
     with made(tmp_path) as engine:
@@ -97,15 +97,20 @@ def test_what_cannot_be_recorded_runs_without(
         answered(engine, 3)
     assert memory.count("run") == 7
     assert not memory.count("launched")
+    (said,) = caplog.messages  # once
+    assert said.startswith("double runs without CUDA graphs, more slowly: CUDA's graphs failed: CUDA_ERROR_STREAM_")
 
 
-def test_without_memory_for_a_graph_it_runs_without(engine: TensorRtEngine, memory: Memory) -> None:
-    found = engine.on_device(x=rows(8), shift=shift())
-    found = engine.on_device(x=rows(8), shift=shift())  # of the pool's, not of the graph's
+def test_without_memory_for_a_graph_it_runs_without(
+    engine: TensorRtEngine, memory: Memory, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = [engine.on_device(x=rows(count), shift=shift()) for count in (8, 6)]  # the pool's memory, not a graph's
+    del kept
     memory.limit = sum(map(len, memory.blocks.values()))
     for _ in range(3):
         found = engine.on_device(x=rows(7), shift=shift())
     np.testing.assert_array_equal(found["y"].numpy(), 2 * rows(7) + 1)
+    assert "double runs without CUDA graphs, more slowly: cuMemAlloc failed" in caplog.text
 
 
 def test_all_is_given_back(tmp_path: Path, memory: Memory) -> None:

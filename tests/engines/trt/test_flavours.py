@@ -184,4 +184,7 @@ def test_rtx_asks_for_its_compute_capabilities() -> None:
     hopper = Gpu("NVIDIA H100", "9.0", 80 << 30, 79 << 30)
     found = RTX.unknown(trt, Machine("linux-x86_64", "13.0", hopper))
     assert found == "tensorrt-rtx 1.7 has no kernels for compute capability 9.0, only for 8.9, 12.0"
-    assert RTX.unknown(trt, Machine("linux-x86_64", "13.0", dataclasses.replace(hopper, compute_capability="8.9"))) is None
+    assert (
+        RTX.unknown(trt, Machine("linux-x86_64", "13.0", dataclasses.replace(hopper, compute_capability="8.9")))
+        is None
+    )

@@ -111,6 +111,16 @@ def test_any_array_with_the_cuda_array_interface_will_do(engine: TensorRtEngine,
     assert memory.count("sync all") == 1  # its stream is known by number only
 
 
+def test_a_part_of_an_array_is_read_aligned(engine: TensorRtEngine, memory: Memory) -> None:
+    """TensorRT wants 256-byte alignment; rows of points are 12 bytes. The stand-in refuses any other address."""
+    found = engine.on_device(x=rows(8), shift=shift())["y"]
+    memory.log.clear()
+    for first in (3, 0, 5):
+        answer = engine(x=found[first : first + 2], shift=shift())["y"]
+        np.testing.assert_array_equal(answer, 2 * (2 * rows(8) + 1)[first : first + 2] + 1)
+    assert memory.count("copy")
+
+
 def test_an_array_on_the_gpu_must_fit(engine: TensorRtEngine) -> None:
     found = engine.on_device(x=rows(2), shift=shift())
     with pytest.raises(EngineError, match=r"input x is float32 \(2,\) on the GPU, expected float32 \('N', 3\)"):
