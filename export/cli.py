@@ -218,7 +218,7 @@ def _parser() -> argparse.ArgumentParser:
         type=_capability,
         default=[],
         metavar="N.N",
-        help="GPUs that tensorrt-rtx plans are for (default: all from 8.0 on that it knows); tensorrt builds for the one at hand",
+        help="GPUs that tensorrt-rtx plans are for (default: all it knows from 8.0 on); tensorrt: the one here",
     )
     add("--hardware-compatible", action="store_true", help="tensorrt plans that run on every GPU from 8.0 on, slower")
     add("--version-compatible", action="store_true", help="tensorrt plans that later versions run too, slower")

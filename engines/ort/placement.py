@@ -9,7 +9,7 @@ RECORD = ("session.record_ep_graph_assignment_info", "1")
 # Operators that our graphs compute lengths and grids of positions with; ONNX Runtime keeps such small integers on the
 # CPU by itself. Measured: what reads nothing but shapes and constants in the shipped graphs.
 SHAPE_ARITHMETIC = frozenset(
-    "Abs Add And Cast Clip Concat Div Einsum Equal Expand Gather Less LessOrEqual Mul Range Reciprocal Reshape Shape "
+    "Abs Add And Cast Clip Concat Div Einsum Equal Expand Gather Less LessOrEqual Mul Range Reciprocal Reshape Shape "  # noqa: SIM905
     "Slice Squeeze Sub Unsqueeze Where".split()
 )
 
@@ -29,6 +29,6 @@ def require_placed(session: Any, graph: str, provider: str) -> None:
     if elsewhere:
         more = f" and {len(elsewhere) - 1} more" if len(elsewhere) > 1 else ""
         raise EngineError(
-            f"{graph}: node {elsewhere[0]}{more} would run on the CPU, for this ONNX Runtime has no CUDA kernel for it; "
-            "use another onnxruntime-gpu, --provider tensorrt or --provider cpu"
+            f"{graph}: node {elsewhere[0]}{more} would run on the CPU: this ONNX Runtime has no CUDA kernel for it",
+            "use another onnxruntime-gpu, --provider tensorrt or --provider cpu",
         )

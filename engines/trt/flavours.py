@@ -131,8 +131,8 @@ class TensorRTRTX(TensorRT):
         """Return the compute capabilities that plans will be for; raises EngineError for what cannot be had."""
         if target.hardware_compatible:
             raise EngineError(
-                f"--hardware-compatible is for tensorrt; {self.name} plans fit every GPU that it knows from 8.0 on as they are, or "
-                "those of --compute-capability"
+                f"--hardware-compatible is for tensorrt; {self.name} plans fit every GPU that it knows from 8.0 on "
+                "as they are, or those of --compute-capability"
             )
         if target.version_compatible:
             raise EngineError(
