@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from samotion.benchmarks.accuracy.evaluation import ClipReport, evaluate, means
-from samotion.benchmarks.command import cell, guarded, names
+from samotion.benchmarks.command import cell, clip_options, parser_of, run_command, save_report
 from samotion.benchmarks.datasets.layouts import find_clips
 from samotion.benchmarks.datasets.truth import Labelled
-from samotion.benchmarks.report.record import check_writable, header, write
+from samotion.benchmarks.report.record import header
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
@@ -37,30 +37,20 @@ Exit status: 0 done, 2 an input that cannot be used or a clip that failed."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 done, 2 a user's error or a clip that failed."""
-    args = build_parser().parse_args(argv)
-    return guarded(PROGRAM, lambda: _measure(args))
+    return run_command(PROGRAM, build_parser().parse_args(argv), _measure)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        f"python -m {PROGRAM}",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(f"python -m {PROGRAM}", DESCRIPTION, EPILOG)
+    clip_options(parser)
     add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="folder of clips")
-    add("--clips", type=names, default=(), metavar="A,B", help="only these clips (default: all)")
     add("--runs", type=Path, required=True, metavar="RUNS", help="folder that the training of the ablation wrote")
     add("--threads", type=int, default=0, metavar="N", help="CPU threads (default: all cores)")
-    add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
     return parser
 
 
 def _measure(args: argparse.Namespace) -> int:
-    if args.out is not None:
-        check_writable(args.out)
     clips = find_clips(args.data, args.clips)
     folders = {name: args.runs / "ablation" / name for name in ROWS}
     if missing := [name for name, folder in folders.items() if not folder.is_dir()]:
@@ -80,8 +70,7 @@ def _measure(args: argparse.Namespace) -> int:
         by_clip = {report.name: float(report.j.mean()) for report in reports if report.j is not None}
         rows[name] = {**means(reports)["mean"], "clips": by_clip}
         print(table_row(name, rows), flush=True)
-    if args.out is not None:
-        write(args.out, {**head, "without": rows, "published_lost": PUBLISHED, "failed": failed})
+    save_report(args.out, {**head, "without": rows, "published_lost": PUBLISHED, "failed": failed})
     for line in failed:
         print(f"{PROGRAM}: error: {line}", file=sys.stderr)
     return 2 if failed else 0

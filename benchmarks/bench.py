@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from samotion.benchmarks.command import parser_of, run_command, save_report
 from samotion.benchmarks.orchestration import PROGRAM as ORCHESTRATION
 from samotion.benchmarks.report import compare, markdown, plots
-from samotion.benchmarks.report.record import check_writable, read, write
+from samotion.benchmarks.report.record import read
 from samotion.benchmarks.speed.suite import MEASUREMENTS, PROGRAM, QUICK, Plan, Target, measure
-from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.errors import InputError
 
 DESCRIPTION = "Time samotion's engines and pipeline on this machine."
 EPILOG = """\
@@ -38,13 +39,7 @@ Exit status: 0 done, 2 something that cannot be used, such as a provider that is
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, compare, markdown, as asked; returns the exit status: 0 done, 2 a user's error."""
-    args = build_parser().parse_args(argv)
-    try:
-        _run(args)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(PROGRAM, build_parser().parse_args(argv), _run)
 
 
 def entry() -> None:
@@ -54,9 +49,7 @@ def entry() -> None:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        PROGRAM, description=DESCRIPTION, epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = parser_of(PROGRAM, DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("what", nargs="*", metavar="WHAT", help=f"any of {', '.join(MEASUREMENTS)} (default: all that run there)")
     add("--engines", type=Path, metavar="DIR", help="engine bundle (default: the nano bundle inside)")
@@ -65,7 +58,6 @@ def build_parser() -> argparse.ArgumentParser:
     add("--clip", type=Path, metavar="CLIP", help="video or folder in place of the made clip; not for objects")
     add("--runs", type=int, metavar="N", help="runs of the whole pipeline (default: 5)")
     add("--quick", action="store_true", help="short clips and few samples: a trial, not figures to quote")
-    add("-o", "--out", type=Path, metavar="FILE", help="write everything measured there as JSON")
     add("--from", dest="source", type=Path, metavar="FILE", help="measure nothing: take this result of -o")
     add("--compare", type=Path, metavar="OLD", help="say what became faster or slower than in this result of -o")
     add("--orchestration", type=Path, metavar="FILE", help="add a result of samotion.benchmarks.orchestration -o")
@@ -75,7 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _run(args: argparse.Namespace) -> None:
+def _run(args: argparse.Namespace) -> int:
     old = read(args.compare, PROGRAM) if args.compare else None
     other = read(args.orchestration, ORCHESTRATION) if args.orchestration else None
     gpu = markdown.gpu_markdown([_from_gpu(path) for path in args.gpu])
@@ -88,11 +80,8 @@ def _run(args: argparse.Namespace) -> None:
             raise InputError("--from measures nothing, so it goes with neither WHAT nor -o")
         found = read(args.source, PROGRAM)
     else:
-        if args.out:
-            check_writable(args.out)
         found = _measured(args)
-        if args.out:
-            write(args.out, found)
+        save_report(args.out, found)
     drawn = plots.draw(found, other, args.plots) if args.plots else []
     if args.readme:
         pictures = {path.stem: Path(os.path.relpath(path, args.readme.parent)).as_posix() for path in drawn}
@@ -101,6 +90,7 @@ def _run(args: argparse.Namespace) -> None:
         print("\n".join([markdown.markdown(found, other), *([gpu] if args.gpu else [])]))
     if old:
         print("\n".join(compare.lines(found, old)))
+    return 0
 
 
 def _from_gpu(path: Path) -> dict[str, Any]:

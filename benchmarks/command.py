@@ -1,4 +1,4 @@
-"""What the evaluations of data sets share: their options, the run over the clips, table, JSON and pictures."""
+"""What the commands share: options, errors and reports, and the evaluation of a data set's clips."""
 
 import argparse
 import dataclasses
@@ -41,13 +41,36 @@ class Evaluation:
     overall_row: Callable[[dict[str, Any]], str] | None = None
 
 
-def guarded(program: str, work: Callable[[], int]) -> int:
-    """Return the exit status of ``work``, or 2 after one line on standard error for what the user can mend."""
+def run_command(program: str, args: argparse.Namespace, work: Callable[[argparse.Namespace], int]) -> int:
+    """Return the exit status of ``work``, or 2 after one line on standard error for what the user can fix."""
     try:
-        return work()
+        if args.out is not None:
+            check_writable(args.out)  # known before hours of work
+        return work(args)
     except SamotionError as error:
         print(f"{program}: error: {error}", file=sys.stderr)
         return 2
+
+
+def save_report(out: Path | None, record: dict[str, Any]) -> None:
+    """Write a command's report where --out says, if it says so; raises OutputError."""
+    if out is not None:
+        write(out, record)
+
+
+def parser_of(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
+    """Return the parser of a command, with the option that every one has."""
+    parser = argparse.ArgumentParser(
+        program, description=description, epilog=epilog, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
+    return parser
+
+
+def clip_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose labelled clips."""
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="folder of clips")
+    parser.add_argument("--clips", type=names, default=(), metavar="A,B", help="only these clips (default: all)")
 
 
 def pair_options(parser: argparse.ArgumentParser) -> None:
@@ -57,19 +80,12 @@ def pair_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--against", type=Path, default=EMBEDDED, metavar="B", help=shipped)
 
 
-def parser_of(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
+def evaluation_parser(program: str, description: str, epilog: str) -> argparse.ArgumentParser:
     """Return a parser with the options that every evaluation of a data set has."""
-    parser = argparse.ArgumentParser(
-        f"python -m {program}",
-        description=description,
-        epilog=epilog,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="folder of clips")
-    add("--clips", type=names, default=(), metavar="A,B", help="only these clips (default: all)")
+    parser = parser_of(f"python -m {program}", description, epilog)
+    clip_options(parser)
     engine_options(parser)
-    add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
+    add = parser.add_argument
     add("--pictures", type=Path, metavar="DIR", help="write pictures of the best and worst clips there")
     add("--count", type=int, default=3, metavar="N", help="pictures of the best and of the worst (default: 3)")
     return parser
@@ -98,8 +114,6 @@ def score(evaluation: Evaluation, clips: Sequence[Labelled], args: argparse.Name
 
     Returns the exit status: 0 done, 2 where a clip failed. Raises SamotionError for anything the user got wrong.
     """
-    if args.out is not None:
-        check_writable(args.out)  # known before hours of work
     if args.count < 1:
         raise InputError(f"--count is {args.count}, expected 1 or more")
     bundle, settings = load(args)
@@ -123,8 +137,7 @@ def score(evaluation: Evaluation, clips: Sequence[Labelled], args: argparse.Name
         print(evaluation.overall_row(record))
     if evaluation.published:
         print(published_row(evaluation.published))
-    if args.out is not None:
-        write(args.out, record)
+    save_report(args.out, record)
     if args.pictures is not None:
         sheets = [(r.name, float(r.j.mean()), r.sheet) for r in reports if r.j is not None and r.sheet is not None]
         for path in write_sheets(args.pictures, sheets, args.count):

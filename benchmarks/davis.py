@@ -10,7 +10,7 @@ import numpy as np
 
 from samotion.benchmarks.accuracy.evaluation import ClipReport
 from samotion.benchmarks.accuracy.metrics import Scores
-from samotion.benchmarks.command import Evaluation, guarded, parser_of, score
+from samotion.benchmarks.command import Evaluation, evaluation_parser, run_command, score
 from samotion.benchmarks.datasets.davis_sets import SETS
 from samotion.benchmarks.datasets.layouts import DAVIS_MASKS, find_clips
 from samotion.benchmarks.datasets.truth import Truth
@@ -38,13 +38,12 @@ Exit status: 0 done, 2 an input that cannot be used or a clip that failed."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 done, 2 a user's error or a clip that failed."""
-    args = build_parser().parse_args(argv)
-    return guarded(PROGRAM, lambda: _benchmark(args))
+    return run_command(PROGRAM, build_parser().parse_args(argv), _benchmark)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = parser_of(PROGRAM, DESCRIPTION, EPILOG)
+    parser = evaluation_parser(PROGRAM, DESCRIPTION, EPILOG)
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--set", choices=sorted(SETS), help="only the clips of this row of the paper's tables")
     which.add_argument("--subset", metavar="NAME", help="only the clips that DIR/ImageSets/NAME.txt lists")

@@ -11,11 +11,11 @@ import numpy as np
 
 from samotion.benchmarks.accuracy.evaluation import predicted_ids
 from samotion.benchmarks.accuracy.metrics import Scores, object_scores, region_similarity
-from samotion.benchmarks.command import cell, engine_options, guarded, load, names
+from samotion.benchmarks.command import cell, engine_options, load, names, parser_of, run_command, save_report
 from samotion.benchmarks.datasets.scene_clips import UNSEEN, moving_truth
 from samotion.benchmarks.datasets.truth import Truth
 from samotion.benchmarks.report.pictures import contact_sheet, save
-from samotion.benchmarks.report.record import check_writable, header, write
+from samotion.benchmarks.report.record import header
 from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError
@@ -72,24 +72,17 @@ Run = Callable[[Clip], Result]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the scenes and return the exit status: 0 done, 2 a user's error."""
-    args = build_parser().parse_args(argv)
-    return guarded(PROGRAM, lambda: _measure(args))
+    return run_command(PROGRAM, build_parser().parse_args(argv), _measure)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        f"python -m {PROGRAM}",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(f"python -m {PROGRAM}", DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("--factors", type=names, default=(), metavar="A,B", help="only these (default: all)")
     add("--seeds", type=int, default=8, metavar="N", help="scenes of each factor (default: 8)")
     add("--frames", type=int, default=PLAIN.frames, metavar="N", help=f"of each scene (default: {PLAIN.frames})")
     engine_options(parser)
-    add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
     add("--pictures", type=Path, metavar="DIR", help="write a picture of each factor's worst scene there")
     return parser
 
@@ -164,8 +157,6 @@ def _measure(args: argparse.Namespace) -> int:
         raise InputError(f"--factors: no {unknown[0]!r}; there are {', '.join(FACTORS)}")
     if args.seeds < 1 or args.frames < 3:
         raise InputError(f"--seeds is {args.seeds} and --frames {args.frames}, expected at least 1 and 3")
-    if args.out is not None:
-        check_writable(args.out)
     seeds = range(UNSEEN, UNSEEN + args.seeds)
     bundle, settings = load(args)
     with bundle:
@@ -181,8 +172,7 @@ def _measure(args: argparse.Namespace) -> int:
             print(table_row(found), flush=True)
             if args.pictures is not None:
                 save(args.pictures / f"{name.replace(',', '').replace(' ', '-')}.png", picture)
-    if args.out is not None:
-        write(args.out, record)
+    save_report(args.out, record)
     return 0
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from samotion.benchmarks.accuracy.evaluation import ClipReport
 from samotion.benchmarks.accuracy.metrics import Scores
 from samotion.benchmarks.accuracy.moseg_metrics import RegionScores, region_scores, summed
-from samotion.benchmarks.command import Evaluation, cell, guarded, parser_of, score
+from samotion.benchmarks.command import Evaluation, cell, evaluation_parser, run_command, score
 from samotion.benchmarks.datasets.fbms_clips import find
 from samotion.benchmarks.datasets.layouts import pick
 from samotion.benchmarks.datasets.truth import Truth
@@ -35,12 +35,14 @@ Exit status: 0 done, 2 an input that cannot be used or a clip that failed."""
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 done, 2 a user's error or a clip that failed."""
-    parser = parser_of(PROGRAM, DESCRIPTION, EPILOG)
+    parser = evaluation_parser(PROGRAM, DESCRIPTION, EPILOG)
     parser.add_argument("--part", default="Testset", metavar="NAME", help="the data set's folder (default: Testset)")
     args = parser.parse_args(argv)
     published = {} if args.clips or args.part != "Testset" else PUBLISHED
     evaluation = Evaluation(PROGRAM, PROTOCOL, published, further, overall, overall_row)
-    return guarded(PROGRAM, lambda: score(evaluation, pick(args.data, find(args.data, args.part), args.clips), args))
+    return run_command(
+        PROGRAM, args, lambda args: score(evaluation, pick(args.data, find(args.data, args.part), args.clips), args)
+    )
 
 
 def further(truth: Truth, prediction: Bytes, j: Scores, f: Scores) -> dict[str, Any]:

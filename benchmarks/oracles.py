@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -17,10 +16,10 @@ from samotion.benchmarks.accuracy.oracle_stages import (
     true_groups,
     true_labels,
 )
-from samotion.benchmarks.command import cell, engine_options, guarded, load, names
+from samotion.benchmarks.command import cell, clip_options, engine_options, load, parser_of, run_command, save_report
 from samotion.benchmarks.datasets.layouts import LabelledClip, find_clips
 from samotion.benchmarks.datasets.truth import VOID
-from samotion.benchmarks.report.record import check_writable, header, write
+from samotion.benchmarks.report.record import header
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import find_groups
@@ -89,23 +88,14 @@ class Stages:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the oracles and return the exit status: 0 done, 2 a user's error."""
-    args = build_parser().parse_args(argv)
-    return guarded(PROGRAM, lambda: _measure(args))
+    return run_command(PROGRAM, build_parser().parse_args(argv), _measure)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        f"python -m {PROGRAM}",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="folder of clips")
-    add("--clips", type=names, default=(), metavar="A,B", help="only these clips (default: all)")
+    parser = parser_of(f"python -m {PROGRAM}", DESCRIPTION, EPILOG)
+    clip_options(parser)
     engine_options(parser)
-    add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
     return parser
 
 
@@ -175,8 +165,6 @@ def read(labelled: LabelledClip, settings: Settings) -> tuple[Clip, Bytes]:
 
 
 def _measure(args: argparse.Namespace) -> int:
-    if args.out is not None:
-        check_writable(args.out)
     clips = find_clips(args.data, args.clips)
     bundle, settings = load(args)
     rows: list[dict[str, Any]] = []
@@ -191,8 +179,7 @@ def _measure(args: argparse.Namespace) -> int:
     known = [one["labels_ap"] for one in rows if one["labels_ap"] is not None]
     precision = float(np.mean(known)) if known else None
     print(_table_row("mean", mean, precision))
-    if args.out is not None:
-        write(args.out, {**record, "mean_j": mean, "mean_labels_ap": precision, "clips": rows})
+    save_report(args.out, {**record, "mean_j": mean, "mean_labels_ap": precision, "clips": rows})
     return 0
 
 

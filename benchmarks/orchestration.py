@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 
 from samotion.benchmarks.accuracy.agreement import mean_iou
+from samotion.benchmarks.command import parser_of, run_command, save_report
 from samotion.benchmarks.published import driver
 from samotion.benchmarks.published.tracks import query_grid
 from samotion.benchmarks.report.noise import paired_ratio
-from samotion.benchmarks.report.record import check_writable, header, write
+from samotion.benchmarks.report.record import header
 from samotion.benchmarks.speed.clips import NONE_LEFT_OUT, made_clip
 from samotion.calibration.recording.sequential import OneByOne
 from samotion.engines.bundle import Bundle
-from samotion.engines.errors import InputError, SamotionError
+from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
@@ -29,8 +30,10 @@ DESCRIPTION = "Time the pipeline against the published orchestration, both on th
 EPILOG = """\
 Both sides read the clip and end with masks; neither writes files. They take turns, the first of a pair alternating.
 The published side follows every point of the grid in parts of 128 and makes the feature grids anew for each part:
-a run over 60 frames takes many minutes on two cores. samotion/benchmarks/driver.py lists what it does and where
-it differs from the authors' program. Exit status: 0 done, 2 an input that cannot be used."""
+a run over 60 frames takes many minutes on two cores. samotion/benchmarks/published/driver.py lists what it does and
+where it differs from the authors' program.
+
+Exit status: 0 done, 2 an input that cannot be used."""
 CLIPS = "videos or folders of images (default: one made of 60 frames, 854×480, in which 3 objects are found)"
 Found = Result | driver.Published
 WHOLE: dict[str, Any] = {"window": None, **NONE_LEFT_OUT}  # the published system knows no windows
@@ -41,27 +44,12 @@ QUICK_CLIP = {"objects": 2, "frames": 12, "height": 240, "width": 428}
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the comparison and return its exit status: 0 done, 2 a user's error."""
-    args = build_parser().parse_args(argv)
-    try:
-        if args.out is not None:
-            check_writable(args.out)
-        record = measure(args)
-        if args.out is not None:
-            write(args.out, record)
-    except SamotionError as error:
-        print(f"{PROGRAM}: error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_command(PROGRAM, build_parser().parse_args(argv), _compare)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        f"python -m {PROGRAM}",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(f"python -m {PROGRAM}", DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("--clips", nargs="+", type=Path, default=[], metavar="CLIP", help=CLIPS)
     add("--engines", type=Path, metavar="DIR", help="engine bundle (default: the nano bundle inside)")
@@ -70,8 +58,12 @@ def build_parser() -> argparse.ArgumentParser:
     add("--runs", type=int, default=5, metavar="N", help="pairs of runs a clip (default: 5)")
     add("--max-tracks", type=int, metavar="N", help="most tracks kept, on both sides (default: the bundle's)")
     add("--quick", action="store_true", help="a short clip and a coarse grid: a trial, not a figure to quote")
-    add("-o", "--out", type=Path, metavar="FILE", help="write everything measured there as JSON")
     return parser
+
+
+def _compare(args: argparse.Namespace) -> int:
+    save_report(args.out, measure(args))
+    return 0
 
 
 def measure(args: argparse.Namespace) -> dict[str, Any]:

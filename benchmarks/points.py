@@ -11,10 +11,10 @@ import numpy as np
 
 from samotion.benchmarks.accuracy.lucas_kanade import follow_lucas_kanade
 from samotion.benchmarks.accuracy.point_metrics import pck, tap_scores
-from samotion.benchmarks.command import cell, engine_options, guarded, load
+from samotion.benchmarks.command import cell, engine_options, load, parser_of, run_command, save_report
 from samotion.benchmarks.datasets.joints import Joints, read_joints
 from samotion.benchmarks.datasets.scene_clips import UNSEEN, first_queries
-from samotion.benchmarks.report.record import check_writable, header, write
+from samotion.benchmarks.report.record import header
 from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import SceneSpec, scene
 from samotion.engines.bundle import Bundle
@@ -48,24 +48,17 @@ Follow = Callable[[Clip, Float], tuple[Float, Bool]]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the check and return its exit status: 0 done, 2 a user's error."""
-    args = build_parser().parse_args(argv)
-    return guarded(PROGRAM, lambda: _check(args))
+    return run_command(PROGRAM, build_parser().parse_args(argv), _check)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        f"python -m {PROGRAM}",
-        description=DESCRIPTION,
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(f"python -m {PROGRAM}", DESCRIPTION, EPILOG)
     add = parser.add_argument
     add("--data", type=Path, metavar="DIR", help="folder of joints and their clips (default: scenes only)")
     add("--scenes", type=int, default=24, metavar="N", help="scenes to draw (default: 24)")
     add("--points", type=int, default=128, metavar="N", help="points followed in each (default: 128)")
     engine_options(parser)
-    add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
     return parser
 
 
@@ -158,8 +151,6 @@ def on_scenes(count: int, points: int, trackers: dict[str, Follow]) -> dict[str,
 
 
 def _check(args: argparse.Namespace) -> int:
-    if args.out is not None:
-        check_writable(args.out)
     if args.scenes < 0 or args.points < 1:
         raise InputError(f"--scenes is {args.scenes} and --points {args.points}, expected at least 0 and 1")
     if args.data is None and not args.scenes:
@@ -172,8 +163,7 @@ def _check(args: argparse.Namespace) -> int:
             record["joints"] = on_joints(args.data, trackers, settings)
         if args.scenes:
             record["scenes"] = on_scenes(args.scenes, args.points, trackers)
-    if args.out is not None:
-        write(args.out, record)
+    save_report(args.out, record)
     return 0
 
 

@@ -12,10 +12,10 @@ import numpy as np
 
 from samotion.benchmarks.accuracy.evaluation import predicted_ids
 from samotion.benchmarks.accuracy.metrics import binary_scores
-from samotion.benchmarks.command import guarded, names, pair_options
+from samotion.benchmarks.command import clip_options, pair_options, parser_of, run_command, save_report
 from samotion.benchmarks.datasets.layouts import find_clips
 from samotion.benchmarks.datasets.truth import Labelled
-from samotion.benchmarks.report.record import check_writable, header, write
+from samotion.benchmarks.report.record import header
 from samotion.calibration.comparison.end_to_end import Agreement, Bounds, agree, means
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import read
@@ -29,6 +29,7 @@ BOUNDS = Bounds()  # of all clips together
 HEADER = f"{'clip':<20}{'frames':>7}" + "".join(
     f"{name:>9}" for name in ("J", "J ref.", "ΔJ", "IoU", "labels", "objects")
 )
+DESCRIPTION = "Run two bundles of the same networks over clips with true masks and hold one to the other."
 EPILOG = """\
 J: of --engines; J ref.: of --against; IoU: of both's masks, everything that moves together, mean over the frames (1
 where both are empty); labels: share of the tracks that both call moving or both call still (tracks that one of them
@@ -44,24 +45,17 @@ Exit status: 0 within the bounds, 1 past one of them, 2 an input that cannot be 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0, 1 past the bounds, 2 a user's error."""
-    args = build_parser().parse_args(argv)
-    return guarded(PROGRAM, lambda: _benchmark(args))
+    return run_command(PROGRAM, build_parser().parse_args(argv), _benchmark)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        f"python -m {PROGRAM}",
-        description="Run two bundles of the same networks over clips with true masks and hold one to the other.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    add = parser.add_argument
-    add("--data", type=Path, required=True, metavar="DIR", help="folder of clips")
-    add("--clips", type=names, default=(), metavar="A,B", help="only these clips (default: all)")
+    parser = parser_of(f"python -m {PROGRAM}", DESCRIPTION, EPILOG)
+    clip_options(parser)
     pair_options(parser)
-    add("--threads", type=int, default=0, metavar="N", help="CPU threads of one engine (default: all cores)")
-    add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
+    parser.add_argument(
+        "--threads", type=int, default=0, metavar="N", help="CPU threads of one engine (default: all cores)"
+    )
     return parser
 
 
@@ -88,8 +82,6 @@ def _benchmark(args: argparse.Namespace) -> int:
     """Run both bundles over the clips, print the table and write the report."""
     from samotion.export.precision.convert import rounded_bundle
 
-    if args.out is not None:
-        check_writable(args.out)  # known before long work
     clips = find_clips(args.data, args.clips)
     with tempfile.TemporaryDirectory() as folder:
         tested = args.engines
@@ -113,8 +105,7 @@ def _benchmark(args: argparse.Namespace) -> int:
     record["bundle"]["digest"] = read(args.engines).digest
     total = overall(rows)
     print(mean_row(total))
-    if args.out is not None:
-        write(args.out, {**record, **total, "clips": rows})
+    save_report(args.out, {**record, **total, "clips": rows})
     return 0 if total["within"] else 1
 
 

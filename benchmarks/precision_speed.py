@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from samotion.benchmarks.command import guarded, pair_options
-from samotion.benchmarks.report.record import check_writable, header, write
+from samotion.benchmarks.command import pair_options, parser_of, run_command, save_report
+from samotion.benchmarks.report.record import header
 from samotion.calibration.comparison.paired_timing import by_turns
 from samotion.calibration.recording.activations import RecordingBundle, folder_clips
 from samotion.engines.bundle import Bundle
@@ -30,25 +30,18 @@ Row = dict[str, Any]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0, or 2 for a user's error."""
-    args = build_parser().parse_args(argv)
-    return guarded(PROGRAM, lambda: _benchmark(args))
+    return run_command(PROGRAM, build_parser().parse_args(argv), _benchmark)
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        f"python -m {PROGRAM}",
-        description="Time two bundles of the same networks on the CPU, by turns.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    parser = parser_of(f"python -m {PROGRAM}", "Time two bundles of the same networks on the CPU, by turns.", EPILOG)
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of clips; the first is run")
     pair_options(parser)
     add("--threads", type=int, default=1, metavar="N", help="CPU threads of one engine (default: 1)")
     add("--rounds", type=int, default=20, metavar="N", help="calls of each engine (default: 20)")
     add("--runs", type=int, default=5, metavar="N", help="runs of the whole pipeline in each (default: 5)")
-    add("-o", "--out", type=Path, metavar="FILE", help="write the report there as JSON")
     return parser
 
 
@@ -56,8 +49,6 @@ def _benchmark(args: argparse.Namespace) -> int:
     """Time both bundles, print the table and write the report."""
     if min(args.rounds, args.runs) < 1:
         raise InputError("--rounds and --runs must be at least 1")
-    if args.out is not None:
-        check_writable(args.out)
     with (
         RecordingBundle.load(args.against, threads=args.threads) as recording,
         Bundle.load(args.against, threads=args.threads) as against,
@@ -84,8 +75,7 @@ def _benchmark(args: argparse.Namespace) -> int:
             "runs": args.runs,
             "rows": rows,
         }
-    if args.out is not None:
-        write(args.out, record)
+    save_report(args.out, record)
     return 0
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from samotion.benchmarks.command import Evaluation, guarded, parser_of, score
+from samotion.benchmarks.command import Evaluation, evaluation_parser, run_command, score
 from samotion.benchmarks.datasets.layouts import check_folder, folders, pick
 from samotion.benchmarks.datasets.truth import Truth, read_pixels, stack
 from samotion.engines.errors import InputError
@@ -83,9 +83,11 @@ def find(data: Path) -> list[SegTrackClip]:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the benchmark and return its exit status: 0 done, 2 a user's error or a clip that failed."""
-    args = parser_of(PROGRAM, DESCRIPTION, EPILOG).parse_args(argv)
+    args = evaluation_parser(PROGRAM, DESCRIPTION, EPILOG).parse_args(argv)
     evaluation = Evaluation(PROGRAM, PROTOCOL, {} if args.clips else PUBLISHED)
-    return guarded(PROGRAM, lambda: score(evaluation, pick(args.data, find(args.data), args.clips), args))
+    return run_command(
+        PROGRAM, args, lambda args: score(evaluation, pick(args.data, find(args.data), args.clips), args)
+    )
 
 
 def _grey(path: Path) -> Bytes:
