@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from samotion.benchmarks.accuracy.evaluation import predicted_ids
-from samotion.benchmarks.accuracy.metrics import Scores, object_scores, region_similarity
+from samotion.benchmarks.accuracy.metrics import Scores, object_scores
 from samotion.benchmarks.command import cell, engine_options, load, names, parser_of, run_command, save_report
 from samotion.benchmarks.datasets.scene_clips import UNSEEN, moving_truth
 from samotion.benchmarks.datasets.truth import Truth
 from samotion.benchmarks.report.pictures import contact_sheet, save
 from samotion.benchmarks.report.record import header
+from samotion.calibration.comparison.iou import mask_ious
 from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError
@@ -100,7 +101,7 @@ def score_scene(made: Scene, result: Result) -> tuple[dict[str, Any], Bytes, Sco
     """
     truth = moving_truth(made)
     prediction = predicted_ids(result, truth)
-    j = region_similarity(truth > 0, prediction > 0)
+    j = mask_ious(truth > 0, prediction > 0)
     standing = (made.instance > 0) & (truth == 0)
     record = {
         "j": float(j.mean()),

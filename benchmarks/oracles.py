@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from samotion.benchmarks.accuracy.metrics import region_similarity
 from samotion.benchmarks.accuracy.oracle_stages import (
     average_precision,
     drawn_points,
@@ -20,6 +19,7 @@ from samotion.benchmarks.command import cell, clip_options, engine_options, load
 from samotion.benchmarks.datasets.layouts import LabelledClip, find_clips
 from samotion.benchmarks.datasets.truth import VOID
 from samotion.benchmarks.report.record import header
+from samotion.calibration.comparison.iou import mask_ious
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import find_groups
@@ -150,7 +150,7 @@ def _answers(stages: Stages, truth: Bytes, seed: int) -> dict[str, Bool]:
 def _j(masks: Bool, truth: Bytes) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
     """Return J (T,) of all objects together; pixels that are not scored count for nobody."""
     scored = truth != VOID
-    return region_similarity((truth > 0) & scored, masks.any(axis=0) & scored)
+    return mask_ious((truth > 0) & scored, masks.any(axis=0) & scored)
 
 
 def read(labelled: LabelledClip, settings: Settings) -> tuple[Clip, Bytes]:

@@ -13,7 +13,6 @@ import numpy as np
 from samotion.benchmarks.accuracy.agreement import mean_iou
 from samotion.benchmarks.command import parser_of, run_command, save_report
 from samotion.benchmarks.published import driver
-from samotion.benchmarks.published.tracks import query_grid
 from samotion.benchmarks.report.noise import paired_ratio
 from samotion.benchmarks.report.record import header
 from samotion.benchmarks.speed.clips import NONE_LEFT_OUT, made_clip
@@ -23,6 +22,7 @@ from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
+from samotion.runtime.stages.tracks import query_grid
 from samotion.runtime.values import Clip, ObjectMasks, Result
 
 PROGRAM = "samotion.benchmarks.orchestration"
@@ -111,7 +111,7 @@ def _clip(path: Path, runs: int, bundles: tuple[Bundle, OneByOne], settings: Set
         "frames": len(clip.frames),
         "height": clip.size[0],
         "width": clip.size[1],
-        "points_a_query_frame": len(query_grid(clip, settings)[1]),
+        "points_a_query_frame": len(query_grid(clip.size, settings)[1]),
         **_summary(pairs),
         "pairs": pairs,
     }

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from samotion.calibration.comparison.iou import mask_ious
 from samotion.runtime.values import ObjectMasks
 
 
@@ -21,8 +22,7 @@ def mean_iou(one: ObjectMasks, other: ObjectMasks) -> float | None:
     for _ in range(min(len(ours), len(theirs))):
         k, m = np.unravel_index(int(overlap.argmax()), overlap.shape)
         overlap[k], overlap[:, m] = -1, -1
-        common, union = ((op(ours[k], theirs[m])).sum(axis=(1, 2)) for op in (np.logical_and, np.logical_or))
-        seen = union > 0
+        seen = (ours[k] | theirs[m]).any(axis=(1, 2))
         if seen.any():
-            scores.append(float((common[seen] / union[seen]).mean()))
+            scores.append(float(mask_ious(ours[k][seen], theirs[m][seen]).mean()))
     return float(np.mean(scores)) if scores else None

@@ -1,4 +1,4 @@
-"""The DAVIS measures: region J, boundary F, matching of objects, mean, recall and decay.
+"""The DAVIS measures: region J (which is the masks' IoU), boundary F, matching of objects, mean, recall and decay.
 
 They follow the official DAVIS-2017 evaluation of the unsupervised task: every frame with a truth counts, the
 first and the last included (only its semi-supervised task leaves those two out).
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.benchmarks.datasets.truth import VOID
+from samotion.calibration.comparison.iou import mask_ious
 from samotion.engines.errors import InputError
 from samotion.runtime.values import Bool, Bytes, Int
 
@@ -45,13 +46,6 @@ class ObjectScores:
     f: Scores
 
 
-def region_similarity(truth: Bool, prediction: Bool) -> Scores:
-    """Return J, the intersection over union, of masks (…, H, W); 1 where both are empty."""
-    union = (truth | prediction).sum(axis=(-2, -1))
-    intersection = (truth & prediction).sum(axis=(-2, -1))
-    return np.where(union == 0, 1.0, intersection / np.maximum(union, 1))
-
-
 def boundary_accuracy(truth: Bool, prediction: Bool) -> float:
     """Return F of one frame's masks (H, W): precision and recall of edges within 0.8 % of the diagonal."""
     return _boundary_f(_Boundary.of(truth), _Boundary.of(prediction))
@@ -62,7 +56,7 @@ def binary_scores(truth: Bytes, prediction: Bytes) -> tuple[Scores, Scores]:
     j, f = np.zeros(len(truth)), np.zeros(len(truth))
     for frame, pair in enumerate(zip(truth, prediction, strict=True)):
         one, other = (labels > 0 for labels in _without_void(*pair))
-        j[frame], f[frame] = region_similarity(one, other), boundary_accuracy(one, other)
+        j[frame], f[frame] = mask_ious(one, other), boundary_accuracy(one, other)
     return j, f
 
 
@@ -83,7 +77,7 @@ def object_scores(truth: Bytes, prediction: Bytes) -> ObjectScores:
         truth_edges = [_Boundary.of(mask) for mask in truth_masks]
         edges = [_Boundary.of(mask) for mask in masks]
         for row, column in np.ndindex(shape[:2]):
-            j[row, column, frame] = region_similarity(truth_masks[row], masks[column])
+            j[row, column, frame] = mask_ious(truth_masks[row], masks[column])
             f[row, column, frame] = _boundary_f(truth_edges[row], edges[column])
     rows, columns = np.arange(len(wanted)), best_partners(((j + f) / 2).mean(axis=2))
     return ObjectScores(

@@ -12,8 +12,8 @@ from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.depth import estimate
-from samotion.runtime.stages.tracks import sample_queries
-from samotion.runtime.values import Clip, Disparity, Float, Int, Tracks
+from samotion.runtime.stages.tracks import corner_scale, query_grid, sample_queries
+from samotion.runtime.values import Clip, Disparity, Float, Tracks
 
 # preproc/run_tapir.py: the points of one query frame are split into len // 128 nearly equal parts.
 POINTS = 128
@@ -27,8 +27,8 @@ def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
     kept = sample_queries(clip, settings)
     size = bundle.manifest.tracker.size
     frames = signed(kernels(settings).tracker(clip.frames, size, size))  # once for all points, as published
-    scale = _corner_scale(clip, size)
-    pitch, grid = query_grid(clip, settings)
+    scale = corner_scale(clip.size, size)
+    pitch, grid = query_grid(clip.size, settings)
     columns = -(-clip.size[1] // pitch)
     place = (kept[:, 1] // pitch) * columns + kept[:, 2] // pitch
     xy = np.empty((len(kept), len(frames), 2), np.float32)
@@ -45,13 +45,6 @@ def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
     return filter_tracks(xy, occlusion, distance, kept[:, 0])
 
 
-def query_grid(clip: Clip, settings: Settings) -> tuple[int, Int]:
-    """Return the pitch in pixels and the grid (G, 2) as (y, x) that is followed from each query frame."""
-    height, width = clip.size
-    pitch = max(1, int(np.sqrt(height * width / settings.grid_pixels)))
-    return pitch, np.mgrid[0:height:pitch, 0:width:pitch].reshape(2, -1).T
-
-
 def depth(clip: Clip, bundle: Bundle, settings: Settings) -> Disparity:
     """Return the disparity of the clip, one frame at a time (core/utils/run_depth.py)."""
     resize = kernels(settings)
@@ -65,12 +58,6 @@ def _single_frames(clip: Clip) -> Iterator[Clip]:
     for t in range(len(clip.frames)):
         part = slice(t, t + 1)
         yield replace(clip, frames=clip.frames[part], source_index=clip.source_index[part], times=clip.times[part])
-
-
-def _corner_scale(clip: Clip, size: int) -> Float:
-    """Return the factors on (x, y) that map frame corners to the corners of the tracker's input."""
-    height, width = clip.size
-    return np.array([(size - 1) / max(1, width - 1), (size - 1) / max(1, height - 1)], np.float32)
 
 
 def _follow(points: Float, frames: Float, bundle: Bundle) -> tuple[Float, Float, Float]:

@@ -1,4 +1,4 @@
-"""What the project set out to show, and whether a result shows it."""
+"""The project's goals, and whether a result meets them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,22 +8,32 @@ from samotion.benchmarks.report.compare import milliseconds
 from samotion.benchmarks.report.measurement import Timing, timings
 from samotion.benchmarks.report.noise import geometric_mean, ratio
 
-RATIO, SAME_MASKS = 10.0, 0.98
-EAGER_MEAN, EAGER_LEAST = 1.3, 1.0
-FRAMES_A_SECOND = 8.0
-LONG, SHORT, MEMORY, DRIFT = 3000, 300, 1.2, 0.1
-MANY, MANY_COST = 16, 4.0
-COLD_SECONDS = 3.0
-# On a GPU: of the published bundle with SAM2-L, on clips of this (width, height) with so many objects.
-BUNDLE, GPU, CLIP, OBJECTS = "paper", "H100", (854, 480), 3
-GPU_FRAMES_A_SECOND, SAM_SECONDS = 25.0, 0.015
+RATIO = 10.0  # times as long as the published orchestration takes, at least
+SAME_MASKS = 0.98  # IoU of both orchestrations' masks, mean over objects and frames, at least
+EAGER_MEAN = 1.3  # times as long as PyTorch takes for an engine's work, geometric mean over the engines, at least
+EAGER_LEAST = 1.0  # the same of every engine
+FRAMES_A_SECOND = 8.0  # from file to masks on a CPU, at least
+LONG = 3000  # frames of the long clip
+SHORT = 300  # frames of the short clip
+MEMORY = 1.2  # peak memory of the long clip over that of the short one, at most
+DRIFT = 0.1  # by which seconds a frame of the long clip over those of the short one may differ from 1
+MANY = 16  # objects
+MANY_COST = 4.0  # time with MANY objects over that with one, at most
+COLD_SECONDS = 3.0  # from a fresh process to its first masks, beyond computing them, at most
+# On a GPU:
+BUNDLE = "paper"  # the published networks, with SAM2-L
+GPU = "H100"
+CLIP = (854, 480)  # width and height, pixels
+OBJECTS = 3
+GPU_FRAMES_A_SECOND = 25.0  # from file to masks, at least
+SAM_SECONDS = 0.015  # of SAM2's four graphs for one object on one frame, at most
 SAM = ("mask_encoder", "memory_attention", "mask_decoder", "memory_encoder")
 NOT_MEASURED = "*not measured*"
 
 
 @dataclass(frozen=True)
 class Goal:
-    """One thing to show: what is wanted, what was measured, and whether that is enough (None: only stated)."""
+    """One goal: what is wanted, what was measured, and whether that is enough (None: only stated)."""
 
     name: str
     wanted: str
@@ -45,7 +55,7 @@ def goals(bench: dict[str, Any], orchestration: dict[str, Any] | None = None) ->
 
 
 def gpu_goals(results: Sequence[dict[str, Any]]) -> list[Goal]:
-    """Return what BUNDLE is to show on GPU; results of other bundles and on others say nothing about it."""
+    """Return the goals of BUNDLE on GPU; only results of that bundle on that GPU count."""
     fit = [
         record
         for record in results

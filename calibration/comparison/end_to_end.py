@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from samotion.calibration.comparison.iou import mask_ious
 from samotion.calibration.recording.activations import clip_folders, made_scene, named, spread
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
-from samotion.runtime.values import Bool, Clip, Float, Result
+from samotion.runtime.values import Bool, Clip, Result
 
 FRAMES = 24  # of a clip
 FIRST_SCENE = 20  # made scenes of these numbers are used for nothing else
@@ -96,20 +97,14 @@ def agree(found: Result, wanted: Result, truth: Bool | None = None) -> Agreement
     return Agreement(
         name=wanted.clip.name,
         frames=len(a),
-        iou=float(ious(a, b).mean()),
+        iou=float(mask_ious(a, b).mean()),
         same=len(every) - len(moving[0] ^ moving[1]),
         tracks=len(every),
         objects=(len(found.masks.values), len(wanted.masks.values)),
         probability=max((abs(one[key][1] - other[key][1]) for key in both), default=0.0),
-        j=None if truth is None else float(ious(a, truth).mean()),
-        j_reference=None if truth is None else float(ious(b, truth).mean()),
+        j=None if truth is None else float(mask_ious(a, truth).mean()),
+        j_reference=None if truth is None else float(mask_ious(b, truth).mean()),
     )
-
-
-def ious(a: Bool, b: Bool) -> Float:
-    """Return the IoU (…) of masks (…, H, W); 1 where both are empty."""
-    together, either = (op(a, b).sum(axis=(-2, -1)) for op in (np.logical_and, np.logical_or))
-    return np.where(either > 0, together / np.maximum(either, 1), 1.0).astype(np.float32)
 
 
 def _by_query(result: Result) -> dict[bytes, tuple[bool, float]]:

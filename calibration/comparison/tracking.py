@@ -55,10 +55,3 @@ def _remember(network: MaskNetwork, banks: list[MemoryBank], frame: int, answer:
     """Put what was found on ``frame`` into the banks."""
     for bank, memory in zip(banks, network.remember(frame, answer, clicked=frame == 0), strict=True):
         (bank.tracked if frame else bank.clicked)[frame] = memory
-
-
-def agreement(found: Float, wanted: Float) -> Float:
-    """Return the IoU (K, T) of masks (K, T, h, w) of logits; 1 where both are empty."""
-    a, b = found > 0, wanted > 0
-    together, either = (a & b).sum(axis=(2, 3)), (a | b).sum(axis=(2, 3))
-    return np.where(either > 0, together / np.maximum(either, 1), 1.0).astype(np.float32)

@@ -7,7 +7,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from fractions import Fraction
-from pathlib import Path as File
+from pathlib import Path
 
 import av
 import cv2
@@ -15,7 +15,7 @@ import numpy as np
 
 from samotion.calibration.demo import art
 from samotion.calibration.scenes.bodies import Pose, Skin, layers
-from samotion.calibration.scenes.camera import Camera, Path, still
+from samotion.calibration.scenes.camera import Camera, Trajectory, still
 from samotion.calibration.scenes.layers import Layer
 from samotion.calibration.scenes.scene import Scene, render
 from samotion.calibration.scenes.scenery import backdrop, ground, shadow
@@ -30,18 +30,20 @@ FLOOR = 1.15  # metres from the ground up to the camera
 FAR = 45.0  # metres to the horizon's trees
 
 
-def _swing(amplitude: float, rate: float, phase: float, rest: float = 0.0) -> Path:
+def _swing(amplitude: float, rate: float, phase: float, rest: float = 0.0) -> Trajectory:
     """Return an angle that swings about ``rest``."""
     start = np.array([rest + amplitude * np.sin(phase)])
-    return Path(start, np.zeros(1), np.array([[amplitude]]), np.array([rate]), np.array([[phase]]))
+    return Trajectory(start, np.zeros(1), np.array([[amplitude]]), np.array([rate]), np.array([[phase]]))
 
 
 def _camera() -> Camera:
     """Return a camera that walks to the right and sways as a hand does."""
     sway = np.array([[0.006, 0.010, 0.0], [0.008, 0.005, 0.0]])
-    walk = Path(np.zeros(3), np.array([0.021, 0, 0.006]), sway, np.array([0.13, 0.4]), np.ones((2, 3)))
+    walk = Trajectory(np.zeros(3), np.array([0.021, 0, 0.006]), sway, np.array([0.13, 0.4]), np.ones((2, 3)))
     shake = np.array([[0.0035, 0.002, 0.001], [0.002, 0.0025, 0.0015]])
-    look = Path(np.array([-0.03, 0.02, 0]), np.array([0.0008, 0, 0]), shake, np.array([0.21, 0.53]), np.ones((2, 3)))
+    look = Trajectory(
+        np.array([-0.03, 0.02, 0]), np.array([0.0008, 0, 0]), shake, np.array([0.21, 0.53]), np.ones((2, 3))
+    )
     return Camera(HEIGHT * FINE, WIDTH * FINE, 460.0 * FINE, walk, look, still(0.0))
 
 
@@ -53,10 +55,10 @@ class _Set:
         self.layers: list[Layer] = []
         self.moving: list[bool] = []
 
-    def put(self, skin: Skin, pose: Pose, number: int, swings: Sequence[Path | None] | None = None) -> None:
+    def put(self, skin: Skin, pose: Pose, number: int, swings: Sequence[Trajectory | None] | None = None) -> None:
         """Add an object with a shadow; ``number`` 0 is background."""
         self.layers.append(shadow(self.rng, self.camera, skin, pose, FLOOR))
-        chosen: list[Path | None] = list(swings or [None] * len(skin.parts))
+        chosen: list[Trajectory | None] = list(swings or [None] * len(skin.parts))
         self.layers += layers(self.camera, skin, pose, number, chosen, None)
 
     def stand(self, skin: Skin, x: float, z: float, scale: float, number: int = 0) -> None:
@@ -97,7 +99,7 @@ def _dog(made: _Set) -> None:
     for phase in (0.0, np.pi, np.pi, 0.0):
         legs.append([_swing(0.42, rate, phase), _swing(0.34, rate, phase + 1.9, 0.3)])
     swings = [*legs[0], *legs[1], _swing(0.3, 0.7, 0.0, 2.3), None, *legs[2], *legs[3], _swing(0.06, rate, 0.5)]
-    walk = Path(
+    walk = Trajectory(
         np.array([-1.35, FLOOR - 0.388, 4.1]),
         np.array([0.036, 0, 0]),
         np.array([[0.0, 0.012, 0.0]]),
@@ -110,8 +112,8 @@ def _dog(made: _Set) -> None:
 def _ball(made: _Set) -> None:
     size, radius, speed = 110, 0.21, -0.034
     scale = 2 * radius / (size - 4)
-    roll = Path(np.array([1.75, FLOOR - radius, 4.7]), np.array([speed, 0, 0]))
-    spin = Path(np.zeros(1), np.array([speed / radius]))
+    roll = Trajectory(np.array([1.75, FLOOR - radius, 4.7]), np.array([speed, 0, 0]))
+    spin = Trajectory(np.zeros(1), np.array([speed / radius]))
     number = made.mover()
     made.put(art.ball(size), Pose(roll, spin, 0.0, scale), number)
     made.layers += layers(made.camera, art.gloss(size), Pose(roll, still(0.0), 0.0, scale), 0, [None], None)
@@ -120,8 +122,8 @@ def _ball(made: _Set) -> None:
 def _cars(made: _Set) -> None:
     scale, speed = 1 / 100, -0.085
     height = FLOOR - 0.75
-    drive = Path(np.array([4.4, height, 10.0]), np.array([speed, 0, 0]))
-    wheels = Path(np.zeros(1), np.array([speed / 0.33]))
+    drive = Trajectory(np.array([4.4, height, 10.0]), np.array([speed, 0, 0]))
+    wheels = Trajectory(np.zeros(1), np.array([speed / 0.33]))
     red = art.car(made.rng, (190, 36, 34))
     made.put(red, Pose(drive, still(0.0), 0.0, scale), made.mover(), [None, wheels, wheels])
     made.moving.append(False)
@@ -149,7 +151,7 @@ def demo_frames() -> Bytes:
     return np.clip(np.stack(small) + grain, 0, 255).astype(np.uint8)
 
 
-def encode(frames: Bytes, path: File) -> None:
+def encode(frames: Bytes, path: Path) -> None:
     """Write frames (T, H, W, 3) as H.264 at FPS; raises OutputError if ``path`` cannot be written."""
     try:
         with av.open(str(path), "w") as container:
@@ -166,7 +168,7 @@ def encode(frames: Bytes, path: File) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Render the clip; 0 when written, 2 with one line on stderr when not."""
     parser = argparse.ArgumentParser(prog="python -m samotion.calibration.demo", description=__doc__)
-    parser.add_argument("-o", "--out", type=File, required=True, help="the .mp4 to write")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="the .mp4 to write")
     arguments = parser.parse_args(argv)
     try:
         encode(demo_frames(), arguments.out)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from samotion.calibration.scenes.camera import Camera, Double, Path
+from samotion.calibration.scenes.camera import Camera, Double, Trajectory
 from samotion.calibration.scenes.layers import Layer, Map, Wobble
 from samotion.calibration.scenes.shapes import Part, creature, outline
 from samotion.calibration.scenes.textures import Rng, noise, shade, texture
@@ -91,8 +91,8 @@ class Pose:
     of the plane about the vertical, radians. scale: world units a texture pixel.
     """
 
-    anchor: Path
-    spin: Path
+    anchor: Trajectory
+    spin: Trajectory
     slant: float
     scale: float
 
@@ -110,7 +110,7 @@ class Pose:
         return matrix
 
 
-def hinge(part: Part, swing: Path | None, times: Double) -> Double:
+def hinge(part: Part, swing: Trajectory | None, times: Double) -> Double:
     """Return matrices (n, 3, 3) that turn the object's plane about the part's pivot."""
     angle = np.zeros(len(times)) if swing is None else swing(times)[:, 0]
     c, s = np.cos(angle), np.sin(angle)
@@ -123,7 +123,7 @@ def hinge(part: Part, swing: Path | None, times: Double) -> Double:
 
 
 def layers(
-    camera: Camera, skin: Skin, pose: Pose, instance: int, swings: list[Path | None], wobble: Wobble | None
+    camera: Camera, skin: Skin, pose: Pose, instance: int, swings: list[Trajectory | None], wobble: Wobble | None
 ) -> list[Layer]:
     """Return one layer a part, far to near, stacked at the depth of the object's anchor."""
     centre = ((skin.size[1] - 1) / 2, (skin.size[0] - 1) / 2)
@@ -147,7 +147,7 @@ def layers(
     return [Layer(colour, place(index), depth, instance, wobble) for index, colour in enumerate(skin.textures)]
 
 
-def anchor_depth(camera: Camera, anchor: Path) -> Map:
+def anchor_depth(camera: Camera, anchor: Trajectory) -> Map:
     """Return the map from times to the depth (n,) of a path's points."""
 
     def depth(times: Double) -> Double:

@@ -14,7 +14,7 @@ from samotion.calibration.scenes.bodies import (
     post_skin,
     skyline,
 )
-from samotion.calibration.scenes.camera import Path, random_camera, still, waves
+from samotion.calibration.scenes.camera import Trajectory, random_camera, still, waves
 from samotion.calibration.scenes.cutouts import Sources
 from samotion.calibration.scenes.layers import Layer, Wobble
 from samotion.calibration.scenes.scenery import backdrop, ground, shadow
@@ -155,7 +155,7 @@ class _Stager:
             swings = [swing and halted(swing, at) for swing in swings]
         return self._build(number, skin, Pose(path, spin, slant, scale), swings, wobble)
 
-    def _act(self, number: int, depth: float, skin: Skin) -> Path | None:
+    def _act(self, number: int, depth: float, skin: Skin) -> Trajectory | None:
         """Return the path that the script asks of a moving object, None where it walks as it likes."""
         frames = self.spec.frames
         if self.crosses and number <= 2:
@@ -176,7 +176,7 @@ class _Stager:
             point[1] = stands if in_view and rng.random() < 0.8 else min(point[1], stands)
         return point
 
-    def _walk(self, depth: float, stays: bool) -> Path:
+    def _walk(self, depth: float, stays: bool) -> Trajectory:
         """Return a path from the origin; speeds are chosen in pixels a frame at ``depth``."""
         rng, spec = self.rng, self.spec
         unit = depth / self.camera.focal
@@ -196,19 +196,19 @@ class _Stager:
         if self.happens("stops", "stops"):
             at = rng.uniform(0.25, 0.75) * spec.frames
             begins, ends = (at, np.inf) if rng.random() < 0.5 else (-np.inf, at)
-        return Path(np.zeros(3), velocity, *moves, begins, ends)
+        return Trajectory(np.zeros(3), velocity, *moves, begins, ends)
 
-    def _turn(self) -> Path:
+    def _turn(self) -> Trajectory:
         rate = self.rng.choice([-1, 1]) * self.rng.uniform(0.02, 0.12) * self.spec.speed
         if self.rng.random() < 0.5:
-            return Path(np.zeros(1), np.array([rate]))
-        return Path(np.zeros(1), np.zeros(1), *waves(self.rng, [0.5], 1, 0.1, 0.4))
+            return Trajectory(np.zeros(1), np.array([rate]))
+        return Trajectory(np.zeros(1), np.zeros(1), *waves(self.rng, [0.5], 1, 0.1, 0.4))
 
-    def _swing(self, most: float) -> Path | None:
+    def _swing(self, most: float) -> Trajectory | None:
         if most == 0:
             return None
         rate, phase = self.rng.uniform(0.2, 0.6, 1), self.rng.uniform(0, 2 * np.pi, (1, 1))
-        return Path(np.zeros(1), np.zeros(1), np.array([[most]]), rate, phase)
+        return Trajectory(np.zeros(1), np.zeros(1), np.array([[most]]), rate, phase)
 
     def _wobble(self, skin: Skin) -> Wobble | None:
         if not self.happens("wobble", "wobble"):
@@ -221,7 +221,7 @@ class _Stager:
         return Wobble(*pair)
 
     def _build(
-        self, number: int, skin: Skin, pose: Pose, swings: list[Path | None], wobble: Wobble | None
+        self, number: int, skin: Skin, pose: Pose, swings: list[Trajectory | None], wobble: Wobble | None
     ) -> list[Layer]:
         if self.happens("transparent", "transparent"):
             share = self.rng.uniform(0.6, 0.85)
@@ -235,7 +235,7 @@ class _Stager:
         return made + body
 
     def _reflection(
-        self, skin: Skin, pose: Pose, swings: list[Path | None], wobble: Wobble | None, floor: float
+        self, skin: Skin, pose: Pose, swings: list[Trajectory | None], wobble: Wobble | None, floor: float
     ) -> list[Layer]:
         """Return an object's mirror image in the ground, too faint to own a pixel."""
         strength = self.rng.uniform(0.1, 0.4)

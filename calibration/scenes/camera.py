@@ -21,7 +21,7 @@ def _soft_ramp(x: Double) -> Double:
 
 
 @dataclass(frozen=True)
-class Path:
+class Trajectory:
     """A smooth function of time with values in D dimensions: start + velocity·τ(t) + waves(τ(t)).
 
     start, velocity: (D,). amplitude, phase: (M, D) and rate: (M,) of sine waves, radians a frame. The clock τ
@@ -49,15 +49,15 @@ class Path:
             value = value + (self.amplitude * swing).sum(1)
         return np.asarray(value)
 
-    def through(self, point: Double, time: float) -> "Path":
-        """Return this path shifted so that it passes through ``point`` (D,) at ``time``."""
+    def through(self, point: Double, time: float) -> "Trajectory":
+        """Return this trajectory shifted so that it passes through ``point`` (D,) at ``time``."""
         start = self.start + point - self(np.array([time]))[0]
-        return Path(start, self.velocity, self.amplitude, self.rate, self.phase, self.begins, self.ends)
+        return Trajectory(start, self.velocity, self.amplitude, self.rate, self.phase, self.begins, self.ends)
 
 
-def still(*values: float) -> Path:
-    """Return the path that never leaves ``values``."""
-    return Path(np.array(values, float), np.zeros(len(values)))
+def still(*values: float) -> Trajectory:
+    """Return the trajectory that never leaves ``values``."""
+    return Trajectory(np.array(values, float), np.zeros(len(values)))
 
 
 @dataclass(frozen=True)
@@ -73,10 +73,10 @@ class Camera:
     height: int
     width: int
     focal: float
-    position: Path
-    angles: Path
-    zoom: Path
-    target: Path | None = None
+    position: Trajectory
+    angles: Trajectory
+    zoom: Trajectory
+    target: Trajectory | None = None
     grip: float = 0.0
     mirror: float | None = None
 
@@ -138,8 +138,8 @@ def random_camera(rng: Rng, height: int, width: int, frames: int, strength: floa
     turn = rng.normal(0, [0.006, 0.0025, 0.002]) * pace * kind[1]
     turn[0] -= travel[0] / rng.uniform(3, 8) * rng.uniform(0, 1.3)  # photographers turn against their steps
     shake = strength * kind[3] * rng.uniform(0.1, 1) ** 2
-    position = Path(np.zeros(3), travel, *waves(rng, [0.04 * shake] * 3, 3, 0.05, 0.8))
+    position = Trajectory(np.zeros(3), travel, *waves(rng, [0.04 * shake] * 3, 3, 0.05, 0.8))
     base = np.array([0.0, rng.uniform(-0.05, 0.05), rng.normal(0, 0.03)])
-    angles = Path(base, turn, *waves(rng, [0.01 * shake, 0.01 * shake, 0.008 * shake], 4, 0.1, 1.5))
-    zoom = Path(np.zeros(1), rng.normal(0, 0.01, 1) * pace * kind[2])
+    angles = Trajectory(base, turn, *waves(rng, [0.01 * shake, 0.01 * shake, 0.008 * shake], 4, 0.1, 1.5))
+    zoom = Trajectory(np.zeros(1), rng.normal(0, 0.01, 1) * pace * kind[2])
     return Camera(height, width, max(height, width) * rng.uniform(0.8, 1.5), position, angles, zoom)

@@ -2,21 +2,21 @@
 
 from dataclasses import replace
 
-from samotion.calibration.scenes.camera import Camera, Path
+from samotion.calibration.scenes.camera import Camera, Trajectory
 from samotion.calibration.scenes.textures import Rng
 
 Seen = tuple[float, float, float]  # x, y in pixels of the image, time in frames
 
 
-def passage(camera: Camera, depth: float, start: Seen, end: Seen) -> Path:
+def passage(camera: Camera, depth: float, start: Seen, end: Seen) -> Trajectory:
     """Return the straight path that the camera sees at ``start`` and at ``end``, both at ``depth``."""
     first = camera.unproject(start[0], start[1], depth, start[2])
     last = camera.unproject(end[0], end[1], depth, end[2])
     velocity = (last - first) / (end[2] - start[2])
-    return Path(first - velocity * start[2], velocity)
+    return Trajectory(first - velocity * start[2], velocity)
 
 
-def entrance(rng: Rng, camera: Camera, depth: float, reach: float, frames: int) -> Path:
+def entrance(rng: Rng, camera: Camera, depth: float, reach: float, frames: int) -> Trajectory:
     """Return a path that comes into view from the left or the right in the second third of the clip.
 
     reach: pixels from the object's anchor to its farthest point. It ends well inside the image.
@@ -29,7 +29,7 @@ def entrance(rng: Rng, camera: Camera, depth: float, reach: float, frames: int) 
     return passage(camera, depth, (outside, y, begins), (inside, y, float(frames - 1)))
 
 
-def crossing(rng: Rng, camera: Camera, depth: float, rightwards: bool, y: float, frames: int) -> Path:
+def crossing(rng: Rng, camera: Camera, depth: float, rightwards: bool, y: float, frames: int) -> Trajectory:
     """Return a path across the image that is at its middle, at height ``y``, halfway through the clip."""
     edge = rng.uniform(0.12, 0.22) * (camera.width - 1)
     start, end = edge, camera.width - 1 - edge
@@ -39,6 +39,6 @@ def crossing(rng: Rng, camera: Camera, depth: float, rightwards: bool, y: float,
     return passage(camera, depth, (start, y - slope, 0.0), (end, y + slope, float(frames - 1)))
 
 
-def halted(path: Path, time: float) -> Path:
+def halted(path: Trajectory, time: float) -> Trajectory:
     """Return ``path``, standing still from ``time`` on."""
     return replace(path, ends=min(path.ends, time))

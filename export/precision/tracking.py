@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from samotion.calibration.comparison.tracking import agreement, clicks, propagate
+from samotion.calibration.comparison.iou import mask_ious
+from samotion.calibration.comparison.tracking import clicks, propagate
 from samotion.calibration.recording.activations import made_scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.ort.session import CPU, Execution
@@ -28,7 +29,7 @@ def follow(reference: Path, trial: Path, execution: Execution = CPU, frames: int
         with Bundle.load(folder, execution.provider, execution.threads) as bundle:
             masks.append(propagate(bundle, clip, prompts))
     wanted, found = masks
-    iou = agreement(found, wanted)
+    iou = mask_ious(found > 0, wanted > 0)
     return {
         "frames": frames,
         "objects": len(prompts),

@@ -35,7 +35,7 @@ def follow(
     frames, exact at the query itself, and the occlusion and expected-distance logits (N, T) float32.
     """
     size = bundle.manifest.tracker.size
-    scale = _corner_scale(clip.size, size)
+    scale = corner_scale(clip.size, size)
     points = queries.astype(np.float32)
     points[:, 1:] *= scale[::-1]
     with progress.stage("tracks", len(clip.frames) + len(points)) as stage:
@@ -53,9 +53,7 @@ def sample_queries(clip: Clip, settings: Settings) -> Int:
     distribution for 1/Q of the work.
     """
     rng = np.random.default_rng(settings.seed)
-    height, width = clip.size
-    pitch = max(1, int(np.sqrt(height * width / settings.grid_pixels)))
-    grid = np.mgrid[0:height:pitch, 0:width:pitch].reshape(2, -1).T
+    _, grid = query_grid(clip.size, settings)
     frames = range(0, len(clip.frames), settings.step)
     kept = max(1, len(grid) // len(frames))
     queries = np.concatenate(
@@ -66,7 +64,14 @@ def sample_queries(clip: Clip, settings: Settings) -> Int:
     return queries.astype(np.int64)
 
 
-def _corner_scale(frame: tuple[int, int], size: int) -> Float:
+def query_grid(frame: tuple[int, int], settings: Settings) -> tuple[int, Int]:
+    """Return the pitch in pixels and the points (G, 2) as (y, x) of the grid on a ``frame`` of (height, width)."""
+    height, width = frame
+    pitch = max(1, int(np.sqrt(height * width / settings.grid_pixels)))
+    return pitch, np.mgrid[0:height:pitch, 0:width:pitch].reshape(2, -1).T
+
+
+def corner_scale(frame: tuple[int, int], size: int) -> Float:
     """Return the factors on (x, y) that map frame corners to the corners of the tracker's input."""
     height, width = frame
     return np.array([(size - 1) / max(1, width - 1), (size - 1) / max(1, height - 1)], np.float32)

@@ -10,9 +10,9 @@ from samotion.benchmarks.accuracy.metrics import (
     binary_scores,
     boundary_accuracy,
     object_scores,
-    region_similarity,
     statistics,
 )
+from samotion.calibration.comparison.iou import mask_ious
 
 CASE = GOLDEN / "metrics.npz"
 
@@ -42,8 +42,8 @@ def square(row: int, column: int, size: int = 10) -> np.ndarray:
 
 def test_empty_masks() -> None:
     nothing, something = np.zeros((60, 80), np.bool_), square(10, 10)
-    assert region_similarity(nothing, nothing) == 1
-    assert region_similarity(nothing, something) == region_similarity(something, nothing) == 0
+    assert mask_ious(nothing, nothing) == 1
+    assert mask_ious(nothing, something) == mask_ious(something, nothing) == 0
     assert boundary_accuracy(nothing, nothing) == 1
     assert boundary_accuracy(nothing, something) == boundary_accuracy(something, nothing) == 0
 
@@ -53,7 +53,7 @@ def test_boundaries_match_within_the_bound() -> None:
     assert boundary_accuracy(truth, square(20, 20)) == 1
     assert boundary_accuracy(truth, square(20, 21)) == 1
     assert boundary_accuracy(truth, square(20, 22)) < 0.8
-    assert region_similarity(truth, square(20, 21)) == pytest.approx(90 / 110)
+    assert mask_ious(truth, square(20, 21)) == pytest.approx(90 / 110)
 
 
 def test_more_and_fewer_predictions_than_objects() -> None:

@@ -9,7 +9,6 @@ import pytest
 from PIL import Image
 
 from samotion.benchmarks import oracles
-from samotion.benchmarks.accuracy.metrics import region_similarity
 from samotion.benchmarks.accuracy.oracle_stages import (
     AROUND,
     POINTS,
@@ -21,6 +20,7 @@ from samotion.benchmarks.accuracy.oracle_stages import (
     true_labels,
 )
 from samotion.benchmarks.oracles import ROWS, Stages, evaluate
+from samotion.calibration.comparison.iou import mask_ious
 from samotion.engines.bundle import Bundle
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
@@ -163,7 +163,7 @@ def test_as_is_is_the_pipeline_itself(tmp_path: Path, bundle: Bundle) -> None:
     record = evaluate(Stages(clip, bundle, settings), truth)
     masks = segment(clip, bundle, settings).masks.values
     assert record["objects"]["as is"] == len(masks) > 0
-    assert record["j"]["as is"] == region_similarity(truth > 0, np.asarray(masks.any(axis=0))).mean()
+    assert record["j"]["as is"] == mask_ious(truth > 0, np.asarray(masks.any(axis=0))).mean()
     assert list(record["j"]) == list(ROWS)
     assert record["tracks_chosen"] == record["tracks"] > record["tracks_moving"] > 0
     assert record["tracks_chosen_rightly"] == record["tracks_moving"]

@@ -11,7 +11,6 @@ import pytest
 from samotion.benchmarks import orchestration
 from samotion.benchmarks.accuracy.agreement import mean_iou
 from samotion.benchmarks.published import driver
-from samotion.benchmarks.published.tracks import query_grid
 from samotion.benchmarks.speed.clips import made_clip
 from samotion.calibration.recording.sequential import OneByOne
 from samotion.engines.bundle import Bundle
@@ -19,6 +18,7 @@ from samotion.engines.engine import Array, Engine
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
+from samotion.runtime.stages.tracks import query_grid
 from samotion.runtime.values import Clip, ObjectMasks
 
 COUNTED = {"track_features": "frames", "track_head": "points", "mask_encoder": "image", "depth": "image"}
@@ -69,7 +69,7 @@ def test_both_give_the_same_masks_and_the_published_one_its_published_work(
     iou = mean_iou(ours.masks, theirs.masks)
     assert iou is not None
     assert iou >= 0.98
-    points = len(query_grid(clip, settings)[1]) * len(range(0, len(clip.frames), settings.step))
+    points = len(query_grid(clip.size, settings)[1]) * len(range(0, len(clip.frames), settings.step))
     frames = len(clip.frames)
     parts = max(1, points // 2 // 128) * 2
     counts = bundle.counts

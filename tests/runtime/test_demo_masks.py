@@ -14,7 +14,7 @@ import pytest
 from tests.support.paths import GOLDEN
 
 from samotion.benchmarks.report.environment import environment
-from samotion.calibration.comparison.end_to_end import ious
+from samotion.calibration.comparison.iou import mask_ious
 from samotion.engines.manifest import EMBEDDED, read
 from samotion.runtime.cli import main
 from samotion.runtime.values import Bytes
@@ -53,7 +53,7 @@ def test_masks_stay(name: str) -> None:
         moved = np.flatnonzero((found != wanted).any(axis=(1, 2)))
         assert not len(moved), f"masks moved in frames {moved.tolist()}"
     for number in sorted({*np.unique(found), *np.unique(wanted)} - {0}):
-        same = float(ious((found == number).reshape(1, -1), (wanted == number).reshape(1, -1)))
+        same = float(mask_ious((found == number).reshape(1, -1), (wanted == number).reshape(1, -1)))
         assert same >= LEAST_IOU, f"object {number}: IoU {same:.4f}"
 
 

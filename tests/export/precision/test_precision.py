@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import ModelProto, NodeProto, helper, numpy_helper
 
-from samotion.calibration.comparison.tracking import agreement, clicks, propagate
+from samotion.calibration.comparison.tracking import clicks, propagate
 from samotion.calibration.recording.activations import Inputs, Recorder, RecordingBundle, made_scene
 from samotion.calibration.recording.ranges import Deviation, Range
 from samotion.engines.engine import Array, TensorSpec
@@ -224,14 +224,6 @@ def test_a_recorder_keeps_the_largest_call_and_some_others() -> None:
     assert sizes[0] == 5
     assert len(sizes) == 3
     assert all((sample["x"] == len(sample["x"])).all() for sample in recorder.samples)
-
-
-def test_agreement_of_masks() -> None:
-    masks = np.zeros((1, 2, 2, 2), np.float32)
-    masks[0, 0, 0] = 1
-    other = masks.copy()
-    other[0, 0, 1, 0] = 1
-    np.testing.assert_allclose(agreement(other, masks), [[2 / 3, 1]])
 
 
 def test_a_graph_whose_types_are_unknown_is_refused() -> None:

@@ -13,7 +13,6 @@ from samotion.calibration.comparison.end_to_end import (
     Bounds,
     Sample,
     folder_samples,
-    ious,
     made_samples,
     means,
 )
@@ -114,13 +113,6 @@ def test_each_bound_is_one() -> None:
     difference, iou, _ = means([ROW, unknown])
     assert difference == pytest.approx(-0.002), "of the clips with a truth alone"
     assert iou == pytest.approx(0.975), "over frames"
-
-
-def test_overlap_of_empty_masks_is_whole() -> None:
-    masks = np.zeros((2, 2, 2), np.bool_)
-    other = masks.copy()
-    other[1, 0] = True
-    np.testing.assert_allclose(ious(masks, other), [1, 0])
 
 
 def test_truth_is_read_from_beside_the_frames(tmp_path: Path) -> None:
