@@ -11,7 +11,7 @@ from samotion.benchmarks.command import Evaluation, evaluation_parser, run_comma
 from samotion.benchmarks.datasets.layouts import check_folder, folders, pick
 from samotion.benchmarks.datasets.truth import Truth, read_pixels, stack
 from samotion.engines.errors import InputError
-from samotion.runtime.sources.images import list_folder, natural
+from samotion.runtime.sources.folders import list_folder, natural
 from samotion.runtime.values import Bool, Bytes
 
 PROGRAM = "samotion.benchmarks.segtrack"

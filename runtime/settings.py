@@ -14,7 +14,8 @@ class Settings:
     seed: draws the sample of queries. step: frames between query frames. grid_pixels: a query frame's grid has
     a pitch of ⌊√(H·W/grid_pixels)⌋ pixels. max_tracks: most tracks followed at once. point_chunk: tracks that
     go through the tracker together, few enough that their cost volumes stay in a CPU's cache. max_side: frames
-    are shrunk to this longest side, in pixels. max_frames: longer clips are strided down to at most this many
+    are shrunk to this longest side, in pixels. max_pixels: an input whose header declares larger frames is refused
+    before they are decoded. max_frames: longer clips are strided down to at most this many
     frames (None: all). window: a longer clip is worked on in windows of so many frames (None or 0, published: whole,
     in memory that grows with the clip). overlap: frames that two windows share, by which objects are known again.
     motion_frames: most frames that the motion network sees at once; it sees a longer clip as several interleaved ones
@@ -41,6 +42,7 @@ class Settings:
     point_chunk: int = 16
     max_side: int = 1000
     max_frames: int | None = None
+    max_pixels: int = 128_000_000
     window: int | None = 120
     overlap: int = 8
     motion_frames: int | None = None
@@ -64,6 +66,7 @@ class Settings:
             "point_chunk",
             "max_side",
             "overlap",
+            "max_pixels",
             "prompt_step",
             "clicks",
         )

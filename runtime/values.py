@@ -6,6 +6,7 @@ given to the pipeline, (0, 0) being the centre of the top left pixel.
 
 from dataclasses import dataclass
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,21 @@ def _expect(name: str, array: NDArray[np.generic], shape: tuple[int | None, ...]
     )
     if not fits or array.dtype != dtype:
         raise ValueError(f"{name}: found {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}")
+
+
+@dataclass
+class Playback:
+    """How a source plays, as far as it is known by now.
+
+    aspect: width of a pixel over its height, upright. audio: the file whose sound belongs to the frames, None for
+    none. start: seconds at which the source states the first frame, None where it does not. end: seconds from the
+    first frame to the end of the last, None until that is read.
+    """
+
+    aspect: Fraction = Fraction(1)
+    audio: Path | None = None
+    start: float | None = None
+    end: float | None = None
 
 
 @dataclass(frozen=True)

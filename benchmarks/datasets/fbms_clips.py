@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from samotion.benchmarks.datasets.layouts import check_folder, folders
 from samotion.benchmarks.datasets.truth import Truth, read_pixels, stack
 from samotion.engines.errors import InputError
-from samotion.runtime.sources.images import list_folder
+from samotion.runtime.sources.folders import list_folder
 from samotion.runtime.values import Bytes, Float
 
 TRUTH = "GroundTruth"

@@ -14,7 +14,8 @@ import numpy as np
 from samotion.benchmarks.accuracy.point_metrics import Double
 from samotion.benchmarks.datasets.layouts import DAVIS_FRAMES, DAVIS_MASKS, LabelledClip, check_folder, folders
 from samotion.engines.errors import InputError
-from samotion.runtime.sources.images import list_folder, read_image
+from samotion.runtime.sources.folders import list_folder
+from samotion.runtime.sources.images import read_image
 from samotion.runtime.values import Bool, Int
 
 MARKED = (1080, 1920)  # height and width of the frames that the joints were marked on

@@ -13,7 +13,7 @@ import numpy as np
 
 from samotion.benchmarks.datasets.truth import Labelled, Truth, read_pixels, stack
 from samotion.engines.errors import InputError
-from samotion.runtime.sources.images import list_folder
+from samotion.runtime.sources.folders import list_folder
 from samotion.runtime.values import Bytes
 
 DAVIS_FRAMES = Path("JPEGImages", "480p")

@@ -1,4 +1,4 @@
-"""Decoding of video with PyAV: what files and live streams share, and files: upright, timed, up to the damage."""
+"""Reading of video with PyAV: what files and live streams share, and files."""
 
 import logging
 from abc import abstractmethod
@@ -10,119 +10,170 @@ from typing import Any
 import av
 import av.container
 import numpy as np
+from av.stream import Disposition
 
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
-from samotion.runtime.sources.source import Source
+from samotion.runtime.sources.colour import RgbConverter
+from samotion.runtime.sources.decoder import FALLBACK_FPS, Decoder
+from samotion.runtime.sources.source import Source, check_pixels
 from samotion.runtime.values import Bytes
 
 log = logging.getLogger(__name__)
 
-FALLBACK_FPS = Fraction(24)
-MAX_FPS = 1000  # beyond it a container's rate is its clock, not a frame rate
-LOCAL_ONLY = {"protocol_whitelist": "file,crypto,data"}  # a playlist must not reach out to the network
+# FFmpeg's readers of single files. Its others follow playlists, open what a text names, or draw text as a video.
+DEMUXERS = (
+    "mov,matroska,webm,avi,mpegts,mpeg,mpegvideo,ogg,flv,asf,mxf,nut,gif,apng,ivf,dv,wtv,gxf,rm,swf,yuv4mpegpipe,"
+    "h261,h263,h264,hevc,vvc,av1,obu,m4v,mjpeg,vc1,dirac,dnxhd,cavsvideo,"
+    "mp3,aac,flac,wav,aiff"  # known, so that "has no video in it" can be said
+)
+STATING = ("mov", "matroska", "webm", "avi", "flv", "asf")  # containers whose stated length is no estimate
+PLAYLISTS = {b"#EXTM3U": "an HLS playlist", b"ffconcat": "an ffconcat list", b"v=0": "an SDP description"}
+MOST_LISTED = 8  # damaged frames named in one line
 
 
 class DecodedSource(Source):
-    """Frames that FFmpeg decodes: rotated and mirrored as the display matrix says, without sound, pixels square."""
+    """Frames that FFmpeg decodes: upright, without sound, pixels as they are stored.
+
+    A damaged or lost frame is shown as the whole one before it and told in one warning at the end.
+    """
 
     def __init__(self, label: str, name: str, length: int | None, settings: Settings) -> None:
         super().__init__(label, name, length, settings)
-        self._stated_rate: Fraction | None = None
+        self._max_pixels = settings.max_pixels
+        self._rate: Fraction | None = None
+        self._decoder: Decoder | None = None
+        self._stated: float | None = None
         self._first: float | None = None
         self._last: float | None = None
 
     @property
     def fps(self) -> Fraction:
         """Frames a second on average: as the container states them, else from the times so far, else 24."""
-        if self._stated_rate is not None:
-            return self._stated_rate
+        if self._rate is not None:
+            return self._rate
         if self._first is not None and self._last is not None and self._last > self._first:
             return Fraction((self.count - 1) / (self._last - self._first)).limit_denominator(1001)
         return FALLBACK_FPS
 
+    def facts(self) -> dict[str, Any]:
+        """Return what every source states, and when the first frame is shown, in seconds as the source has them."""
+        return {**super().facts(), "start": self.playback.start}
+
     def read(self) -> Iterator[tuple[Bytes | None, float | None, str]]:
-        """Yield every frame that can be decoded."""
+        """Yield every frame."""
         with self._open() as container:
-            stream = video_stream(self.label, container)
-            rates = (stream.average_rate, stream.guessed_rate)
-            self._stated_rate = next((Fraction(rate) for rate in rates if rate and 0 < rate <= MAX_FPS), None)
-            for frame in self._decoded(container, stream):
-                self._first = frame.time if self._first is None else self._first
+            stream = video_stream(self.label, container, self._max_pixels)
+            decoder = self._decoder = Decoder(container, stream, self._max_pixels)
+            self._rate, self._stated = decoder.rate, stated_end(container, stream)
+            colours = RgbConverter()
+            for frame in decoder.frames():
+                if not self.count:
+                    self._first = self.playback.start = frame.time
+                    self.playback.aspect = pixel_aspect(stream, frame.picture)
                 self._last = frame.time
+                if frame.damaged:
+                    self.damaged.append(self.count)
                 image = None
                 if self.count % self.stride == 0:
-                    image = turn(np.asarray(frame.to_ndarray(format="rgb24"), np.uint8), display_matrix(frame))
+                    image = turn(colours.convert(frame.picture), display_matrix(frame.picture))
                 yield image, frame.time, f"frame {self.count}"
-            self._ended(stream)
+            if self._first is not None:
+                self.playback.end = decoder.end - self._first
 
     @abstractmethod
     def _open(self) -> av.container.InputContainer:
         """Open the source; raises InputError."""
 
-    @abstractmethod
-    def _decoded(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        """Yield the frames, whatever damage there is on the way."""
+    def conclude(self) -> None:
+        """Warn of damage, in one line."""
+        if self._decoder is not None and (found := [*self._damage(self._decoder), *self._cut(self._decoder)]):
+            log.warning("%s: %s", self.label, "; ".join(found))
 
-    def _ended(self, stream: av.VideoStream) -> None:
-        """Look once more at ``stream`` when all frames are read."""
+    def _damage(self, decoder: Decoder) -> Iterator[str]:
+        """Say in words which frames are not whole."""
+        if decoder.lead:
+            yield f"{decoder.lead} frames before its first keyframe cannot be decoded and are left out"
+        if len(self.damaged) == 1:
+            yield f"frame {self.damaged[0]} is damaged and shows the picture before it"
+        elif self.damaged:
+            more = len(self.damaged) - MOST_LISTED
+            listed = ", ".join(map(str, self.damaged[:MOST_LISTED])) + (f" and {more} more" if more > 0 else "")
+            yield f"frames {listed} are damaged and show the picture before them"
+
+    def _cut(self, decoder: Decoder) -> Iterator[str]:
+        """Say in words where the source ends early, by an error or before the length that it states."""
+        stated, fps = None if self.stopped else self._stated, float(self.fps)
+        if decoder.error is not None:
+            yield f"it breaks off after {self.count} frames ({reason(decoder.error)})"
+        elif stated is not None and max(decoder.end * fps + 0.5, self.count) + 2 < stated * fps:
+            yield f"it ends after {self.count} frames, before the {stated:.1f} s that it states"
 
 
 class VideoSource(DecodedSource):
     """Frames of a video file.
 
-    counted: count its frames beforehand, which reads the file twice. A damaged file gives the frames before the
-    damage and logs a warning. Raises InputError if none decodes.
+    counted: count its frames beforehand, which reads the file twice. Raises InputError if none decodes.
     """
 
     def __init__(self, path: Path, name: str, settings: Settings, counted: bool) -> None:
-        super().__init__(str(path), name, _count_packets(path) if counted else None, settings)
+        length = _count_packets(path, settings.max_pixels) if counted else None
+        super().__init__(str(path), name, length, settings)
         self._path = path
+        self.playback.audio = path
 
     def _open(self) -> av.container.InputContainer:
-        return _open(self._path)
-
-    def _decoded(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        """Yield decoded frames up to the first damage, which is logged."""
-        count = 0
-        try:
-            for packet in container.demux(stream):
-                if packet.is_corrupt and count:
-                    break
-                for frame in packet.decode():
-                    if isinstance(frame, av.VideoFrame) and not frame.is_corrupt:
-                        count += 1
-                        yield frame
-            else:
-                return
-        except av.FFmpegError:
-            pass
-        for frame in _flush(stream):
-            count += 1
-            yield frame
-        if count:
-            log.warning("%s is damaged: only the %d frames before the damage are used", self.label, count)
-
-    def _ended(self, stream: av.VideoStream) -> None:
-        """Log where the file ends well before the length that it states: truncation can go without an error."""
-        last = self._last
-        if stream.duration is None or stream.time_base is None or last is None:
-            return
-        stated, fps = float(((stream.start_time or 0) + stream.duration) * stream.time_base), float(self.fps)
-        if last + 2.5 / fps < stated and (self.count + 2) / fps < stated:
-            log.warning("%s ends after %d frames, before the %.1f s it states", self.label, self.count, stated)
+        return open_file(self._path, self._max_pixels)
 
 
-def video_stream(label: str, container: av.container.InputContainer) -> av.VideoStream:
-    """Return the stream of ``container`` to decode; raises InputError, naming ``label``, where it has none."""
+def open_file(path: Path, max_pixels: int) -> av.container.InputContainer:
+    """Open a video file; it reads no other file and no network, whatever it holds. Raises InputError."""
+    options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS, "max_pixels": str(max_pixels)}
+    try:
+        # An absolute path is never taken for a protocol, whatever colons the file's name has.
+        return av.open(str(path.resolve()), options=options, metadata_errors="ignore")
+    except (av.FFmpegError, OSError, ValueError) as error:
+        if kind := _playlist(path):
+            raise InputError(f"{path}: {kind}, expected a video", "give the files that it names") from error
+        raise InputError(f"{path}: not a video, or its index is missing ({reason(error)})") from error
+
+
+def video_stream(label: str, container: av.container.InputContainer, max_pixels: int) -> av.VideoStream:
+    """Return the stream of ``container`` to decode.
+
+    Raises InputError, naming ``label``, where it has none, and where its frames are declared too large.
+    """
     stream = container.streams.best("video")
-    # FFmpeg draws any .txt file as terminal art.
-    if not isinstance(stream, av.VideoStream) or container.format.name == "tty":
+    if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
         raise InputError(f"{label}: has no video in it")
+    tiles = [other for other in container.streams.video if other.disposition & Disposition.dependent]
+    if tiles:
+        raise InputError(
+            f"{label}: one picture in {len(tiles)} tiles, expected a video",
+            "install pillow-heif for HEIC, or convert it to PNG",
+        )
     if stream.codec_context is None:
         raise InputError(f"{label}: FFmpeg has no decoder for its video")
-    stream.thread_type = "AUTO"
+    check_pixels(label, stream.width, stream.height, max_pixels)
     return stream
+
+
+def stated_end(container: av.container.InputContainer, stream: av.VideoStream) -> float | None:
+    """Return the seconds at which ``container`` says that it ends, None where it does not or only estimates."""
+    if not set(container.format.name.split(",")) & set(STATING):
+        return None
+    if stream.duration is not None and stream.time_base is not None:
+        return float(((stream.start_time or 0) + stream.duration) * stream.time_base)
+    return None if container.duration is None else ((container.start_time or 0) + container.duration) / av.time_base
+
+
+def pixel_aspect(stream: av.VideoStream, frame: av.VideoFrame) -> Fraction:
+    """Return the width of a pixel over its height when the frame is upright, 1 where nothing is stated."""
+    aspect = stream.sample_aspect_ratio
+    if not aspect or aspect < 0:
+        return Fraction(1)
+    matrix = display_matrix(frame)
+    return Fraction(1 / aspect if matrix and on_its_side(matrix) else aspect)
 
 
 def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
@@ -135,42 +186,41 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int] | None:
     return int(matrix[0]), int(matrix[1]), int(matrix[3]), int(matrix[4])
 
 
+def on_its_side(matrix: tuple[int, int, int, int]) -> bool:
+    """Whether what ``matrix`` shows is turned by one or three quarters."""
+    a, b, c, d = matrix
+    return abs(b) + abs(c) > abs(a) + abs(d)
+
+
 def turn(image: Bytes, matrix: tuple[int, int, int, int] | None) -> Bytes:
     """Return ``image`` (H, W, 3) as the matrix shows it: quarter turns and mirrors, the nearest of the eight."""
     if matrix is None:
         return image
     a, b, c, d = matrix
-    if abs(b) + abs(c) > abs(a) + abs(d):
+    if on_its_side(matrix):
         image, a, d = image.transpose(1, 0, 2), c, b
     return np.ascontiguousarray(image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1])
 
 
-def _open(path: Path) -> av.container.InputContainer:
-    try:
-        # An absolute path is never taken for a protocol, whatever colons the file's name has.
-        return av.open(str(path.resolve()), options=LOCAL_ONLY, metadata_errors="ignore")
-    except (av.FFmpegError, OSError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise InputError(f"{path}: not a video, or its index is missing ({why})") from error
+def reason(error: Exception) -> str:
+    """Return what FFmpeg says, without the address, which may hold a password."""
+    return getattr(error, "strerror", None) or type(error).__name__
 
 
-def _count_packets(path: Path) -> int:
+def _count_packets(path: Path, max_pixels: int) -> int:
     """Return how many frames are stored, without decoding: containers' own counts are often absent."""
     count = 0
-    with _open(path) as container:
+    with open_file(path, max_pixels) as container:
         try:
-            for packet in container.demux(video_stream(str(path), container)):
+            for packet in container.demux(video_stream(str(path), container, max_pixels)):
                 count += packet.size > 0 and not packet.is_discard
-        except av.FFmpegError:
+        except (av.FFmpegError, OSError):
             pass  # decoding meets the same damage and reports it
     return count
 
 
-def _flush(stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-    """Yield the whole frames that the decoder still holds after a failure."""
-    try:
-        for frame in stream.decode(None):
-            if not frame.is_corrupt:
-                yield frame
-    except av.FFmpegError:
-        return
+def _playlist(path: Path) -> str | None:
+    """Return in words what kind of playlist a file is, None if none."""
+    with path.open("rb") as file:
+        begin = file.read(16).removeprefix(b"\xef\xbb\xbf").lstrip()
+    return next((kind for mark, kind in PLAYLISTS.items() if begin.startswith(mark)), None)

@@ -5,7 +5,7 @@ import os
 import re
 import select
 import sys
-from collections.abc import Iterator
+import time
 from typing import BinaryIO
 from urllib.parse import SplitResult, urlsplit
 
@@ -14,7 +14,7 @@ import av.container
 
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
-from samotion.runtime.sources.files import DecodedSource
+from samotion.runtime.sources.files import DEMUXERS, DecodedSource, reason
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ ADDRESS = re.compile(r"([a-z][a-z0-9+.-]*)://", re.IGNORECASE)
 REAL_TIME = ("rtsp", "rtsps", "rtmp", "rtp", "srt", "udp")
 WAITING = ("http", "https", "tcp")
 ALLOWED = "rtsp,rtsps,rtmp,rtp,srtp,srt,udp,tcp,tls,http,https,httpproxy,crypto,data"  # never a file
-SILENCE = 10.0  # seconds without a frame after which a stream counts as ended
+SILENCE = 30.0  # seconds without a byte after which a stream or a pipe counts as ended
 LOOK = 0.2  # seconds between two looks at whether a silent pipe was stopped
 
 
@@ -79,33 +79,9 @@ def open_live(given: str, settings: Settings) -> "LiveSource":
 
 
 class LiveSource(DecodedSource):
-    """Frames that come until the source ends or is stopped; what is damaged on the way is left out and told."""
+    """Frames that come until the source ends or is stopped."""
 
     endless = True
-
-    def _decoded(self, container: av.container.InputContainer, stream: av.VideoStream) -> Iterator[av.VideoFrame]:
-        damaged = 0
-        packets = container.demux(stream)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except (av.FFmpegError, OSError) as error:
-                log.warning("%s broke off after %d frames (%s)", self.label, self.count, _why(error))
-                break
-            try:
-                frames = packet.decode()
-            except av.FFmpegError:
-                damaged += 1
-                continue
-            for frame in frames:
-                if isinstance(frame, av.VideoFrame) and not frame.is_corrupt:
-                    yield frame
-                else:
-                    damaged += 1
-        if damaged:
-            log.warning("%s: %d damaged frames were left out", self.label, damaged)
 
 
 class StreamSource(LiveSource):
@@ -131,7 +107,7 @@ class StreamSource(LiveSource):
 
 
 class PipeSource(LiveSource):
-    """A video on standard input, in any format that can be read from its beginning."""
+    """A video on standard input, in any format that can be read from its beginning; it ends where nothing comes."""
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(PIPE, live_name(PIPE), None, settings)
@@ -139,15 +115,17 @@ class PipeSource(LiveSource):
     def _open(self) -> av.container.InputContainer:
         if sys.stdin is None or sys.stdin.isatty():
             raise InputError(f"{PIPE}: nothing is piped into standard input")
+        pipe = _Pipe(sys.stdin.buffer, self)
+        # What is piped in names no other files: no protocol is open to it.
+        options = {"protocol_whitelist": "data", "format_whitelist": DEMUXERS, "max_pixels": str(self._max_pixels)}
         try:
-            return av.open(_Pipe(sys.stdin.buffer, self), "r", options=LOCAL_PIPE, metadata_errors="ignore")
-        except (av.FFmpegError, OSError) as error:
+            return av.open(pipe, "r", options=options, metadata_errors="ignore")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            if pipe.silent:
+                raise InputError(f"{PIPE}: nothing came for {SILENCE:.0f} s") from error
             raise InputError(
-                f"{PIPE}: not a video that can be read from a pipe ({_why(error)}); send Matroska, MPEG-TS or y4m"
+                f"{PIPE}: not a video that can be read from a pipe ({_why(error)})", "send Matroska, MPEG-TS or y4m"
             ) from error
-
-
-LOCAL_PIPE = {"protocol_whitelist": "crypto,data"}  # what is piped in must not name other files
 
 
 def options(scheme: str) -> dict[str, str]:
@@ -158,17 +136,24 @@ def options(scheme: str) -> dict[str, str]:
 
 
 class _Pipe:
-    """A pipe whose reading ends when its source is stopped, even while nothing comes."""
+    """A pipe whose reading ends when its source is stopped or nothing comes for SILENCE; then ``silent`` is set."""
 
     def __init__(self, pipe: BinaryIO, source: LiveSource) -> None:
         self._descriptor = pipe.fileno()
         self._source = source
+        self.silent = False
 
     def read(self, size: int) -> bytes:
-        """Return what is there, at most ``size`` bytes; nothing at the end or once stopped."""
+        """Return what is there, at most ``size`` bytes; nothing at the end, once stopped, and after a silence."""
+        until = time.monotonic() + SILENCE
         while not self._source.stopped:
             if sys.platform == "win32" or select.select([self._descriptor], [], [], LOOK)[0]:
                 return os.read(self._descriptor, size)
+            if time.monotonic() > until:
+                self.silent = True
+                if self._source.count:  # else it is an error
+                    log.warning("%s: nothing came for %.0f s, so this is its end", PIPE, SILENCE)
+                break
         return b""
 
 
@@ -181,6 +166,4 @@ def _parts(given: str) -> SplitResult:
 
 def _why(error: Exception) -> str:
     """Return what FFmpeg says, without the address, which may hold a password."""
-    if isinstance(error, av.error.ExitError):
-        return f"nothing came for {SILENCE:.0f} s"
-    return getattr(error, "strerror", None) or type(error).__name__
+    return f"nothing came for {SILENCE:.0f} s" if isinstance(error, av.error.ExitError) else reason(error)

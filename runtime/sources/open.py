@@ -8,7 +8,8 @@ from pathlib import Path
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.files import VideoSource
-from samotion.runtime.sources.images import PATTERN, SUFFIXES, ImageSource, list_folder, list_pattern
+from samotion.runtime.sources.folders import PATTERN, SUFFIXES, list_folder, list_pattern
+from samotion.runtime.sources.images import ImageSource, is_animation
 from samotion.runtime.sources.live import is_live, live_name, open_live
 from samotion.runtime.sources.source import Source
 from samotion.runtime.sources.windows import cut
@@ -44,7 +45,7 @@ def open_source(given: Path | str, settings: Settings | None = None, fps: Fracti
         if path.is_dir():
             return ImageSource(list_folder(path), label, name, settings, fps)
         if path.is_file():
-            if path.suffix.lower() in SUFFIXES:
+            if path.suffix.lower() in SUFFIXES and not is_animation(path):
                 return ImageSource([path], label, name, settings, fps)
             # Only striding, and making room for all frames at once, need to know how many there are.
             return VideoSource(path, name, settings, counted=not settings.window or settings.max_frames is not None)

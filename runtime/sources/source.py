@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from time import monotonic
+from typing import Any
 
 import cv2
 import numpy as np
 
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Bytes
+from samotion.runtime.values import Bytes, Playback
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,15 @@ def shrink(image: Bytes, max_side: int) -> Bytes:
     scale = max_side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def check_pixels(label: str, width: int, height: int, most: int) -> None:
+    """Raise InputError where a picture's declared size is beyond ``most`` pixels."""
+    if width * height > most:
+        raise InputError(
+            f"{label}: {width}×{height} pixels are declared, expected at most {most / 1e6:g} megapixels",
+            "raise --max-pixels if it is meant",
+        )
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,8 @@ class Source(ABC):
         self.length = length
         self.count = 0
         self.size: tuple[int, int] | None = None
+        self.damaged: list[int] = []
+        self.playback = Playback()
         self.stride = 1 if length is None else stride_for(length, settings)
         self._max_side = settings.max_side
         self._max_frames = settings.max_frames
@@ -95,6 +107,10 @@ class Source(ABC):
         Images (H, W, 3) are uint8 RGB and upright; None where the frame's index is no multiple of the stride.
         """
 
+    def facts(self) -> dict[str, Any]:
+        """Return what result.json says of the input beyond its frames, once they are read."""
+        return {"damaged": self.damaged}
+
     def frames(self) -> Iterator[Frame]:
         """Yield the kept frames until the source ends or is stopped.
 
@@ -113,8 +129,14 @@ class Source(ABC):
                 yield Frame(shrink(image, self._max_side), stamp)
             if self.stopped:
                 break
-        if self.size is None and not self.stopped:
+        if self.size is not None:
+            self.conclude()
+        elif not self.stopped:
             raise InputError(f"{self.label}: no frame of it can be decoded")
+
+    def conclude(self) -> None:
+        """Warn of what was found on the way; called once all frames are read."""
+        return
 
     def stop(self) -> None:
         """End the frames after the one that is being read; for another thread or a signal's handler."""

@@ -14,7 +14,7 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.sources.images import list_folder
+from samotion.runtime.sources.folders import list_folder
 from samotion.runtime.sources.open import read_clip
 from samotion.runtime.stages.depth import estimate
 from samotion.runtime.stages.features import describe

@@ -15,7 +15,7 @@ from tests.support.video_files import picture, write_image, write_video
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources import windows
-from samotion.runtime.sources.images import natural
+from samotion.runtime.sources.folders import natural
 from samotion.runtime.sources.open import clip_name, read_clip
 from samotion.runtime.values import Bytes
 
