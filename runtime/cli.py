@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 PROGRAM = "samotion-run"
 DEMO = Path(__file__).with_name("demo.mp4")
 BUG = 70  # EX_SOFTWARE of sysexits.h
-SETTINGS = ("seed", "step", "max_frames", "max_side", "max_tracks", "window", "overlap", "best_three")
+SETTINGS = ("seed", "step", "max_frames", "max_side", "max_pixels", "max_tracks", "window", "overlap", "best_three")
 
 DESCRIPTION = """\
 Find everything that moves by itself in a video and follow it, each object with its own id.
@@ -105,6 +105,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--max-tracks", type=int, metavar="N", help="most points followed at once; less is faster")
     add("--max-frames", type=int, metavar="N", help="read every n-th frame, so that at most N are read")
     add("--max-side", type=int, metavar="PX", help="shrink frames so that the longest side is at most PX")
+    add("--max-pixels", type=int, metavar="N", help="refuse frames declared larger (default: 128000000)")
     add("--window", type=_count, metavar="N", help="frames worked on at a time (default: 120; 0: all at once)")
     add("--overlap", type=_count, metavar="N", help="frames that two windows share (default: 8)")
     add("--memory", type=_memory, metavar="SIZE", help="such as 2G: shorten the window so that it fits, and say so")
@@ -114,6 +115,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--parity", dest="published", action="store_true", help=argparse.SUPPRESS)  # the earlier name
     add("--best-three", action="store_const", const=True, help="take the three likeliest points if none passes")
     add("--no-overlay", action="store_true", help="do not write overlay.mp4")
+    add("--no-audio", action="store_true", help="do not copy the source's sound into overlay.mp4")
     add("--quiet", action="store_true", help="no progress; warnings and errors stay")
     add("--version", action="version", version=f"{PROGRAM} {version()}")
     return parser
@@ -170,6 +172,8 @@ def _run_one(
 
     source = open_source(path, settings, args.fps)
     source.name = name
+    if args.no_audio:
+        source.playback.audio = None
 
     def about() -> dict[str, Any]:
         return {

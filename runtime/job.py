@@ -64,7 +64,7 @@ def process(source: Source, job: Job) -> str:
             windows = cut(source, itertools.chain([first], frames), settings)
             windows = itertools.chain([next(windows)], windows)
             stage.advance()
-        with ResultWriter(job.out, source.name, job.overlay) as writer:
+        with ResultWriter(job.out, source.name, job.overlay, source.playback) as writer:
             with Behind(live.watched(writer.add) if live else writer.add) as behind:
                 try:
                     for piece in stream(windows, job.bundle, settings, job.progress):
@@ -74,6 +74,7 @@ def process(source: Source, job: Job) -> str:
                     if not (source.endless and writer.record.frames):
                         raise
             facts = {**job.about(), "settings": dataclasses.asdict(settings)}
+            facts["input"] = {**facts.get("input", {}), **source.facts()}
             facts |= {"live": live.facts()} if live else {}
             facts |= {"memory": _memory(fitted, job.note)} if fitted else {}
             with job.progress.stage("finishing", 1) as stage:

@@ -10,15 +10,19 @@ from typing import Self
 import av
 import cv2
 import numpy as np
+from av.codec.context import Flags
+from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc, VideoReformatter
 
 from samotion.runtime.output.palette import davis_palette
-from samotion.runtime.values import Bool, Bytes, Clip, Labels
+from samotion.runtime.output.sound import Sound
+from samotion.runtime.values import Bool, Bytes, Clip, Labels, Playback
 
 OPACITY = 0.45
 TICKS = 90_000  # a second, about: what MPEG streams use
 MOST_TICKS = 1_000_000  # a second; beyond, a rate's fraction is noise
 # With frames to look ahead at, x264 (in PyAV 18) reads memory that nobody has written: other bytes each time.
-ENCODING = {"crf": "20", "preset": "veryfast", "x264-params": "rc-lookahead=0:sync-lookahead=0"}
+# With frames out of order, MP4 states a length that forgets how long the last one lasts.
+ENCODING = {"crf": "20", "preset": "veryfast", "bf": "0", "x264-params": "rc-lookahead=0:sync-lookahead=0"}
 PALETTE = davis_palette()
 
 
@@ -38,31 +42,43 @@ def draw(frame: Bytes, labels: Labels) -> Bytes:
 
 
 class Overlay:
-    """H.264 in yuv420p at the source's frame times, padded by a pixel where a side is odd; a context manager.
+    """H.264 in yuv420p that plays as the source does, padded by a pixel where a side is odd; a context manager.
 
-    first: a clip of the first frames, whose size and rate the video has. Raises OSError where writing fails.
+    Each frame is shown as long as in the source; pixels keep their aspect, colours are BT.709 and tagged so, the
+    index comes first, and the source's sound is copied. first: a clip of the first frames, whose size and rate the
+    video has. playback: what else is known of the source; its end is looked up last. Raises OSError where writing
+    fails.
     """
 
-    def __init__(self, path: Path, first: Clip) -> None:
+    def __init__(self, path: Path, first: Clip, playback: Playback) -> None:
         self._fps = first.fps
         # Whole source frames are whole ticks, so that even times stay exact; others are rounded to a tick.
         whole = first.fps.numerator if first.fps.numerator <= MOST_TICKS else 1
         self._clock = Fraction(1, whole * max(1, round(TICKS / whole)))
         self._even = True
-        self._tick = -1
-        self._container = av.open(str(path.resolve()), "w", format="mp4")
-        stride = int(first.source_index[1] - first.source_index[0]) if len(first.source_index) > 1 else 1
-        self._stream = self._container.add_stream("libx264", rate=first.fps / stride, options=ENCODING)
-        height, width = (side + side % 2 for side in first.size)
-        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
-        self._stream.codec_context.time_base = self._clock
+        self._held: av.VideoFrame | None = None  # until the next one tells how long it is shown
+        self._playback = playback
+        self._stride = int(first.source_index[1] - first.source_index[0]) if len(first.source_index) > 1 else 1
+        self._reformatter = VideoReformatter()
+        self._container = av.open(str(path.resolve()), "w", format="mp4", options={"movflags": "+faststart"})
+        self._stream = self._add_stream(first)
+        self._sound = None
+        if playback.audio is not None:
+            self._sound = Sound(playback.audio, self._container, playback.start or 0.0)
 
     def add(self, clip: Clip, labels_of: Callable[[int], Labels]) -> None:
         """Write the frames of ``clip``; labels_of: frame index → (H, W) ids at the clip's frame size."""
         for index, picture in enumerate(clip.frames):
             frame = av.VideoFrame.from_ndarray(_pad(draw(picture, labels_of(index))), format="rgb24")
-            frame.pts, frame.time_base = self._next(int(clip.source_index[index]), clip.times[index]), self._clock
-            self._container.mux(self._stream.encode(frame))
+            frame = self._reformatter.reformat(
+                frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, dst_color_range=ColorRange.MPEG, threads=1
+            )
+            wanted = self._tick_of(int(clip.source_index[index]), clip.times[index])
+            if self._held is not None:
+                wanted = max(wanted, (self._held.pts or 0) + 1)
+                self._show(self._held, wanted)
+            frame.pts, frame.time_base = wanted, self._clock
+            self._held = frame
 
     def __enter__(self) -> Self:
         return self
@@ -70,21 +86,48 @@ class Overlay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None:
-            self._container.mux(self._stream.encode(None))
-            self._container.close()
-        else:
-            with contextlib.suppress(OSError, av.FFmpegError):  # what went wrong first is what counts
-                self._container.close()
+        try:
+            if error is None:
+                self._finish()
+            else:
+                with contextlib.suppress(OSError, av.FFmpegError):  # what went wrong first is what counts
+                    self._container.close()
+        finally:
+            if self._sound is not None:
+                self._sound.close()
 
-    def _next(self, source: int, seconds: float) -> int:
+    def _add_stream(self, first: Clip) -> av.VideoStream:
+        stream = self._container.add_stream("libx264", rate=first.fps / self._stride, options=ENCODING)
+        height, width = (side + side % 2 for side in first.size)
+        codec = stream.codec_context
+        codec.width, codec.height, codec.pix_fmt = width, height, "yuv420p"
+        codec.time_base, codec.sample_aspect_ratio = self._clock, self._playback.aspect
+        codec.flags |= Flags.frame_duration
+        codec.colorspace, codec.color_range = Colorspace.ITU709, ColorRange.MPEG
+        codec.color_primaries, codec.color_trc = ColorPrimaries.BT709, ColorTrc.BT709
+        return stream
+
+    def _show(self, frame: av.VideoFrame, until: int) -> None:
+        """Encode ``frame``, which is shown until a tick, and the sound up to there."""
+        frame.duration = until - (frame.pts or 0)
+        self._container.mux(self._stream.encode(frame))
+        if self._sound is not None:
+            self._sound.write_until(float(until * self._clock))
+
+    def _finish(self) -> None:
+        if self._held is not None:
+            begin = self._held.pts or 0
+            end = -1 if self._playback.end is None else round(self._playback.end / self._clock)
+            self._show(self._held, end if end > begin else begin + round(self._stride / self._fps / self._clock))
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def _tick_of(self, source: int, seconds: float) -> int:
         """Return the tick of a frame: source frame by source frame, from where that is wrong by its own time."""
         even = source / self._fps
         # Containers round times to their own clock (a millisecond in Matroska): within half a frame is even.
         self._even = self._even and abs(seconds - float(even)) < 0.5 / float(self._fps)
-        wanted = round((even if self._even else Fraction(seconds)) / self._clock)
-        self._tick = max(self._tick + 1, wanted)
-        return self._tick
+        return round((even if self._even else Fraction(seconds)) / self._clock)
 
 
 def _pad(picture: Bytes) -> Bytes:

@@ -15,7 +15,7 @@ from samotion.runtime.output.atomic import RECORD, staged
 from samotion.runtime.output.overlay import Overlay
 from samotion.runtime.output.palette import davis_palette
 from samotion.runtime.output.record import Record, write_json
-from samotion.runtime.values import Bool, Int, Labels, Result, WindowResult
+from samotion.runtime.values import Bool, Int, Labels, Playback, Result, WindowResult
 from samotion.runtime.version import PROGRAM, version
 
 log = logging.getLogger(__name__)
@@ -34,8 +34,9 @@ class ResultWriter:
     size, null and 0 where an object is not seen. Raises OutputError.
     """
 
-    def __init__(self, out: Path, name: str, overlay: bool = True) -> None:
+    def __init__(self, out: Path, name: str, overlay: bool = True, playback: Playback | None = None) -> None:
         self.record = Record()
+        self._playback = playback or Playback()
         self._target = out / name
         self._overlay: Overlay | None = None
         self._with_overlay = overlay
@@ -64,7 +65,9 @@ class ResultWriter:
             self._write_mask(piece, index, int(source), begin + index)
         if self._with_overlay:
             if self._overlay is None:
-                self._overlay = self._stack.enter_context(Overlay(self._folder / "overlay.mp4", piece.clip))
+                self._overlay = self._stack.enter_context(
+                    Overlay(self._folder / "overlay.mp4", piece.clip, self._playback)
+                )
             self._overlay.add(piece.clip, lambda t: labels_of(piece.masks.values[:, t], piece.identities))
         self._write_tracks(piece)
 

@@ -36,14 +36,14 @@ class Decoder:
     """Decodes a stream by one thread, so that what damage leaves behind is the same on any number of cores.
 
     rate: frames a second that the container states, None if none. lead: frames before the first keyframe, which
-    nothing can decode; they get no number. end: seconds at which the last packet of any stream ends. error: what
-    ended the reading early.
+    nothing can decode; they get no number. end: seconds at which the last picture ends. sound_end: those of the last
+    packet of any stream. error: what ended the reading early.
     """
 
     def __init__(self, container: av.container.InputContainer, stream: av.VideoStream, max_pixels: int) -> None:
         rates = (stream.average_rate, stream.guessed_rate)
         self.rate = next((Fraction(rate) for rate in rates if rate and 0 < rate <= MAX_FPS), None)
-        self.end = 0.0
+        self.end = self.sound_end = 0.0
         self.error: Exception | None = None
         self._container = container
         self._stream = stream
@@ -99,9 +99,10 @@ class Decoder:
         """Yield the stream's packets, to the last or to an error, and then the one that empties the decoder."""
         try:
             for packet in self._container.demux():
-                if packet.pts is not None and packet.time_base:
-                    self.end = max(self.end, float((packet.pts + (packet.duration or 0)) * packet.time_base))
+                end = 0.0 if packet.pts is None else float((packet.pts + (packet.duration or 0)) * packet.time_base)
+                self.sound_end = max(self.sound_end, end)
                 if packet.stream is self._stream:
+                    self.end = max(self.end, end)
                     yield packet
         except (av.FFmpegError, OSError) as error:
             self.error = error

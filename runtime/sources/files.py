@@ -106,7 +106,7 @@ class DecodedSource(Source):
         stated, fps = None if self.stopped else self._stated, float(self.fps)
         if decoder.error is not None:
             yield f"it breaks off after {self.count} frames ({reason(decoder.error)})"
-        elif stated is not None and max(decoder.end * fps + 0.5, self.count) + 2 < stated * fps:
+        elif stated is not None and max(decoder.sound_end * fps + 0.5, self.count) + 2 < stated * fps:
             yield f"it ends after {self.count} frames, before the {stated:.1f} s that it states"
 
 

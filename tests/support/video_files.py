@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import cast
 
 import av
+import av.container
 import cv2
 import numpy as np
 
@@ -33,9 +34,9 @@ def write_video(
     flip: bool = False,
     times: Sequence[float] | None = None,
     options: dict[str, str] | None = None,
-    sound: bool = False,
+    sound: str | None = None,
 ) -> Path:
-    """Write RGB frames; times in seconds where they are not even; options go to the container."""
+    """Write RGB frames; times in seconds where uneven; options go to the container; sound: a codec, for silence."""
     height, width = frames[0].shape[:2]
     clock = Fraction(1, 90000)
     with av.open(str(path), "w", options=options or {}) as container:
@@ -44,7 +45,7 @@ def write_video(
         stream.codec_context.time_base = 1 / fps if times is None else clock
         if degrees is not None or flip:
             stream.set_display_rotation(degrees or 0, hflip=flip)
-        audio = container.add_stream("aac", rate=8000, layout="mono") if sound else None
+        audio = container.add_stream(sound, rate=8000 if sound == "aac" else 48000, layout="mono") if sound else None
         for index, image in enumerate(frames):
             frame = av.VideoFrame.from_ndarray(image, format="rgb24")
             frame.pts = index if times is None else round(times[index] / clock)
@@ -52,11 +53,21 @@ def write_video(
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
         if audio is not None:
-            noise = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
-            noise.sample_rate, noise.pts = 8000, 0
-            container.mux(audio.encode(noise))
-            container.mux(audio.encode(None))
+            _write_silence(container, cast(av.AudioStream, audio), len(frames) / float(fps))
     return path
+
+
+def _write_silence(container: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+    codec = stream.codec_context
+    codec.open(strict=False)
+    size = codec.frame_size or 1024
+    for begin in range(0, max(size, int(seconds * codec.rate)), size):
+        frame = av.AudioFrame(format=codec.format.name, layout="mono", samples=size)
+        for plane in frame.planes:
+            plane.update(bytes(plane.buffer_size))
+        frame.sample_rate, frame.pts = codec.rate, begin
+        container.mux(stream.encode(frame))
+    container.mux(stream.encode(None))
 
 
 def write_image(path: Path, image: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Path:

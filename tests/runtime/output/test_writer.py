@@ -245,13 +245,14 @@ from pathlib import Path
 import numpy as np
 from tests.runtime.output.test_writer import make_result
 from samotion.runtime.output.overlay import Overlay
+from samotion.runtime.values import Playback
 shape = (12, 480, 854)
 made = make_result(np.zeros((1, *shape), np.bool_)).clip
 noise = np.random.default_rng(0).integers(0, 256, (12, 60, 107, 3), np.uint8)
 frames = noise.repeat(8, axis=1).repeat(8, axis=2)[:, :480, :854]
 clip = replace(made, frames=np.stack([np.roll(frames[0], 3 * t, axis=1) for t in range(12)]))
 path = Path(sys.argv[1])
-with Overlay(path, clip) as overlay:
+with Overlay(path, clip, Playback()) as overlay:
     overlay.add(clip, lambda _: np.zeros((480, 854), np.uint8))
 print(hashlib.sha256(path.read_bytes()).hexdigest())
 """
@@ -262,7 +263,7 @@ def test_the_same_frames_are_the_same_bytes(tmp_path: Path) -> None:
     said = {
         subprocess.run(
             [sys.executable, "-c", SAME, tmp_path / f"{fill}.mp4"],
-            env=os.environ | {"MALLOC_PERTURB_": str(fill), "PYTHONPATH": str(ROOT)},
+            env=os.environ | {"MALLOC_PERTURB_": str(fill), "PYTHONPATH": f"{ROOT / '.dev'}{os.pathsep}{ROOT}"},
             capture_output=True,
             text=True,
             check=True,

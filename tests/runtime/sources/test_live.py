@@ -1,6 +1,7 @@
 """Live sources: what they are called, what is said when they cannot be opened, and real streams over this machine."""
 
 import io
+import os
 import socket
 import subprocess
 import sys
@@ -224,7 +225,7 @@ def test_a_silent_pipe_can_be_stopped(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(rest) < 30
 
 
-def test_damaged_frames_are_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_damaged_frames_keep_their_numbers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, 64, 96, 3), dtype=np.uint8)
     path = write_video(tmp_path / "a.ts", list(noise), codec="mpeg2video")
     data = bytearray(path.read_bytes())
@@ -236,6 +237,20 @@ def test_damaged_frames_are_left_out_and_told(tmp_path: Path, caplog: pytest.Log
         def _open(self) -> av.container.InputContainer:
             return av.open(str(path))
 
-    frames = list(File("file", "file", None, Settings()).frames())
-    assert 15 < len(frames) < 30
-    assert "damaged frames were left out" in caplog.text
+    source = File("file", "file", None, Settings())
+    assert len(list(source.frames())) == 30
+    assert 1 < len(source.damaged) < 15
+    assert len(caplog.records) == 1
+    assert "are damaged and show the picture before them" in caplog.text
+
+
+def test_a_silent_pipe_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "SILENCE", 0.3)
+    receiver, sender = os.pipe()
+    try:
+        with os.fdopen(receiver, "rb") as pipe:
+            monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe, isatty=lambda: False))
+            with pytest.raises(InputError, match="-: nothing came for"):
+                list(PipeSource(Settings()).frames())
+    finally:
+        os.close(sender)

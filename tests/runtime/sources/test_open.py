@@ -16,7 +16,7 @@ from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources import windows
 from samotion.runtime.sources.folders import natural
-from samotion.runtime.sources.open import clip_name, read_clip
+from samotion.runtime.sources.open import clip_name, open_source, read_clip
 from samotion.runtime.values import Bytes
 
 files_vary = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -52,7 +52,8 @@ def test_any_size_and_container_decodes_exactly(
 
 @pytest.mark.parametrize(("suffix", "codec"), [("mp4", "libx264"), ("webm", "libvpx-vp9"), ("ts", "mpeg2video")])
 def test_lossy_containers(tmp_path: Path, suffix: str, codec: str) -> None:
-    path = write_video(tmp_path / f"a.{suffix}", [picture(64, 96)] * 5, codec=codec, sound=suffix == "mp4")
+    sound = "aac" if suffix == "mp4" else None
+    path = write_video(tmp_path / f"a.{suffix}", [picture(64, 96)] * 5, codec=codec, sound=sound)
     clip = read_clip(path)
     assert clip.frames.shape == (5, 64, 96, 3)
     assert close(clip.frames[4], picture(64, 96), 12)
@@ -105,11 +106,14 @@ def test_truncated_video_gives_the_frames_before_the_damage(tmp_path: Path, capl
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole[: len(whole) * 6 // 10])
     with caplog.at_level(logging.WARNING, "samotion"):
-        clip = read_clip(cut)
-    assert 10 < len(clip.frames) < 35
+        source = open_source(cut)
+        frames = np.stack([frame.image for frame in source.frames()])
+    assert 10 < len(frames) < 35
     assert "cut.mp4" in caplog.text
     whole_clip = read_clip(tmp_path / "a.mp4")
-    assert np.array_equal(clip.frames, whole_clip.frames[: len(clip.frames)])
+    assert source.damaged in ([], [len(frames) - 1])  # the cut may go through a frame
+    before = len(frames) - len(source.damaged)
+    assert np.array_equal(frames[:before], whole_clip.frames[:before])
 
 
 def test_whole_videos_warn_of_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -183,7 +187,7 @@ def test_alpha_is_dropped(tmp_path: Path) -> None:
 
 
 def test_float_pixels_are_refused(tmp_path: Path) -> None:
-    write_image(tmp_path / "a.tiff", np.zeros((16, 16, 3), np.float32))
+    write_image(tmp_path / "a.tiff", np.zeros((16, 16), np.float32))
     with pytest.raises(InputError, match="float32"):
         read_clip(tmp_path)
 
