@@ -1,6 +1,7 @@
 """A bundle of engines: the networks of one preset, verified and loaded on first use."""
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from threading import Lock
@@ -9,6 +10,7 @@ from typing import Any, Self, TypeVar
 
 from samotion.engines.device import Device
 from samotion.engines.engine import Engine
+from samotion.engines.errors import EngineError
 from samotion.engines.manifest import EMBEDDED, Manifest, read, verify
 from samotion.engines.ort.session import OnnxEngine, require
 from samotion.engines.preflight import require as require_plans
@@ -33,6 +35,7 @@ class Bundle:
         self._engines: dict[tuple[str, int], Engine] = {}
         self._loading = Lock()
         self._device: Device | None = None
+        self._process: int | None = os.getpid()
         cores = threads or usable_cores()
         # A GPU is one device: runs side by side would only share it.
         self._lanes = Lanes(lanes_for(cores) if provider == "cpu" else 1)
@@ -76,6 +79,16 @@ class Bundle:
         """Pipeline constants that this bundle states."""
         return self.manifest.settings
 
+    def require_open(self) -> None:
+        """Raise EngineError where the engines are closed, or were loaded before this process was forked."""
+        if self._process is None:
+            raise EngineError(f"the engines of {self.name} are closed; load them again")
+        if self._process != os.getpid():
+            raise EngineError(
+                f"the engines of {self.name} were loaded before this process was forked, without their threads; load "
+                "them here, or start processes by spawn"
+            )
+
     def engine(self, graph: str) -> Engine:
         """Return the engine of one graph with all threads, for runs one after the other; loaded on first use."""
         return self._loaded(graph, self._threads)
@@ -112,6 +125,7 @@ class Bundle:
         return self._lanes.count
 
     def _loaded(self, graph: str, threads: int) -> Engine:
+        self.require_open()  # before the lock, which a fork may have left taken
         with self._loading:  # lanes may ask for the same engine at the same time
             if (graph, threads) not in self._engines:
                 self._engines[graph, threads] = self._load(graph, threads)
@@ -132,7 +146,10 @@ class Bundle:
         return self._device
 
     def close(self) -> None:
-        """Free every engine and end the lanes."""
+        """Free every engine and end the lanes; in a forked child there is nothing to free."""
+        if self._process != os.getpid():
+            return
+        self._process = None
         self._lanes.close()
         for engine in self._engines.values():
             engine.close()

@@ -1,6 +1,6 @@
 """The pieces of a clip's windows as one result in memory."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -37,10 +37,10 @@ def joined(clip: Clip, pieces: Iterable[WindowResult]) -> Result:
             seconds[stage] = seconds.get(stage, 0.0) + spent
     probability = np.concatenate([piece.labels.probability for piece in kept])
     labels = MotionLabels(probability, np.concatenate([piece.labels.dynamic for piece in kept]))
-    return Result(clip, _all_tracks(kept, len(clip.frames)), labels, ObjectMasks(masks), seconds)
+    return Result(clip, joined_tracks(kept, len(clip.frames)), labels, ObjectMasks(masks), seconds)
 
 
-def _all_tracks(pieces: list[WindowResult], frames: int) -> Tracks:
+def joined_tracks(pieces: Sequence[WindowResult], frames: int) -> Tracks:
     """Return the tracks of every window, over all frames."""
     count = sum(len(piece.tracks.xy) for piece in pieces)
     empty = np.zeros((3, count, frames), np.float32)

@@ -13,6 +13,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.sam2.predictor import MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.windows import Window, windows_of
+from samotion.runtime.stages.support import support
 from samotion.runtime.stages.window import Stages, find_groups
 from samotion.runtime.values import Bool, Clip, ObjectMasks, Result, Tracks, WindowResult
 
@@ -41,13 +42,13 @@ def stream(
     a whole window does not show it; what comes back after that is a new object. settings, errors: see segment.
     """
     settings = settings or Settings().override(bundle.settings)
-    follower = _Follower(bundle, settings, progress or Progress())
+    follower = Follower(bundle, settings, progress or Progress())
     for window in windows:
-        yield follower.piece(window)
+        yield follower.window(window)
 
 
-class _Follower:
-    """Works on one window after the other and remembers its objects until the next."""
+class Follower:
+    """Works on one window after the other and remembers its objects until the next; see ``stream``."""
 
     def __init__(self, bundle: Bundle, settings: Settings, progress: Progress) -> None:
         self._bundle = bundle
@@ -58,7 +59,7 @@ class _Follower:
         self._network: MaskNetwork | None = None
         self._last = 0
 
-    def piece(self, window: Window) -> WindowResult:
+    def window(self, window: Window) -> WindowResult:
         """Return what ``window`` adds."""
         clip, shared = window.clip, window.shared
         with self._progress.window(window.start, window.start + len(clip.frames)) as progress:
@@ -77,6 +78,7 @@ class _Follower:
             clip=clip.part(slice(shared, None)),
             identities=self._seen.identities,
             masks=ObjectMasks(self._seen.masks[:, shared:]),
+            scores=support(self._seen.masks, tracks, labels.probability).astype(np.float32),
             tracks=tracks,
             labels=labels,
             start=window.start,

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol, TextIO
 
 
@@ -31,6 +31,30 @@ class Progress:
     def window(self, start: int, stop: int) -> Iterator["Progress"]:  # noqa: ARG002
         """Give the progress for the stages of one window, of frames ``start`` to ``stop`` - 1."""
         yield self
+
+
+class _Counted:
+    """Tells a callback of every step."""
+
+    def __init__(self, name: str, total: int, tell: Callable[[str, int, int], None]) -> None:
+        self._name, self._total, self._tell, self._done = name, total, tell, 0
+
+    def advance(self, n: int = 1) -> None:
+        self._done += n
+        self._tell(self._name, self._done, self._total)
+
+
+class CallbackProgress(Progress):
+    """Calls ``tell`` with a stage's name, its steps done and its steps in all; what that raises ends the run."""
+
+    def __init__(self, tell: Callable[[str, int, int], None]) -> None:
+        self._tell = tell
+
+    @contextlib.contextmanager
+    def stage(self, name: str, total: int) -> Iterator[Stage]:
+        """Run one stage and tell of its steps."""
+        self._tell(name, 0, total)
+        yield _Counted(name, total, self._tell)
 
 
 class LineProgress(Progress):

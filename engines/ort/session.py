@@ -1,6 +1,9 @@
 """The ONNX Runtime backend: CPU, or CUDA where it is asked for and really there."""
 
 import contextlib
+import ctypes
+import os
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +38,23 @@ class Execution:
 
 
 CPU = Execution()
+_SESSIONS: "weakref.WeakSet[Any]" = weakref.WeakSet()
+
+
+def _keep_in_child() -> None:
+    """Keep a forked child from freeing sessions: that waits for threads which the fork left behind, or crashes.
+
+    The same holds for what ONNX Runtime does when a process exits, so a child with sessions exits without it.
+    """
+    for session in _SESSIONS:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(session))
+    libc = ctypes.CDLL(None)
+    if len(_SESSIONS) and hasattr(libc, "on_exit"):  # glibc calls the handler that was registered last first
+        libc.on_exit(libc._exit, None)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_in_child)
 
 
 def require(provider: str) -> str:
@@ -94,6 +114,7 @@ class OnnxEngine:
             settings["user_compute_stream"] = str(int(self._stream.cuda.handle))
         try:
             session: Any = onnxruntime.InferenceSession(path, options, providers=[(wanted, settings)])
+            _SESSIONS.add(session)
         except Exception as error:  # ONNX Runtime raises a family of C++ exceptions without a public root
             raise BundleError(f"{path}: ONNX Runtime cannot load it ({_first_line(error)})") from error
         # A missing CUDA library makes ONNX Runtime go on with the CPU and only log it.

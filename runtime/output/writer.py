@@ -92,11 +92,7 @@ class ResultWriter:
         return summary(self.record.count, self.record.frames)
 
     def _write_mask(self, piece: WindowResult, index: int, source: int, number: int) -> None:
-        labels = labels_of(piece.masks.values[:, index], piece.identities)
-        if labels.shape != piece.clip.source_size:
-            size = piece.clip.source_size[::-1]
-            larger = cv2.resize(labels, size, interpolation=cv2.INTER_NEAREST_EXACT)
-            labels = np.asarray(larger, np.uint8) if larger.dtype == np.uint8 else np.asarray(larger, np.uint16)
+        labels = source_labels(piece, index)
         for identity in piece.identities:
             self.record.add_object(int(identity), number, labels == identity)
         if labels.max(initial=0) <= MOST_COLOURS:
@@ -125,7 +121,10 @@ class ResultWriter:
 def write_result(result: Result, out: Path, about: dict[str, Any], overlay: bool = True) -> Path:
     """Write OUT/<clip name> as ResultWriter describes it, all at once, and return it. Raises OutputError."""
     identities = np.arange(1, len(result.masks.values) + 1)
-    piece = WindowResult(result.clip, identities, result.masks, result.tracks, result.labels, 0, result.seconds, 0.0)
+    scores = np.zeros(len(identities), np.float32)
+    piece = WindowResult(
+        result.clip, identities, result.masks, scores, result.tracks, result.labels, 0, result.seconds, 0.0
+    )
     with ResultWriter(out, result.clip.name, overlay) as writer:
         writer.add(piece)
         return writer.finish(about, result.clip.source_count)
@@ -135,6 +134,15 @@ def label_map(result: Result, index: int) -> Labels:
     """Return (H, W) ids of one frame at its own size: 0 background, k+1 object k, lower ids on top."""
     masks = result.masks.values[:, index]
     return labels_of(masks, np.arange(1, len(masks) + 1))
+
+
+def source_labels(window: WindowResult, index: int) -> Labels:
+    """Return ids (H, W) at the source's size of one of the window's frames; see labels_of."""
+    labels = labels_of(window.masks.values[:, index], window.identities)
+    if labels.shape == window.clip.source_size:
+        return labels
+    larger = cv2.resize(labels, window.clip.source_size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(larger, np.uint8) if larger.dtype == np.uint8 else np.asarray(larger, np.uint16)
 
 
 def labels_of(masks: Bool, identities: Int) -> Labels:

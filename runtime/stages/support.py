@@ -17,10 +17,11 @@ def supported(found: ObjectMasks, tracks: Tracks, labels: MotionLabels, least: f
     return ObjectMasks(found.values[share >= least * share.max(initial=0)])
 
 
-def support(masks: Bool, tracks: Tracks, dynamic: Bool) -> Float:
-    """Return for each object (K,) what part of the visible points inside its masks (K, T, H, W) are dynamic tracks.
+def support(masks: Bool, tracks: Tracks, moves: Bool | Float) -> Float:
+    """Return for each object (K,) how far the points inside its masks (K, T, H, W) move: 0 none, 1 all.
 
-    dynamic: (N,). An object without a point inside has no support: 0.
+    moves: (N,) which tracks are dynamic, or how probably each is. The mean is over all visible points inside; without
+    one there is no support: 0.
     """
     inside, moving = np.zeros(len(masks)), np.zeros(len(masks))
     for frame in range(masks.shape[1]):
@@ -28,5 +29,5 @@ def support(masks: Bool, tracks: Tracks, dynamic: Bool) -> Float:
         for k, mask in enumerate(masks[:, frame]):
             held = in_mask(tracks.xy[shown, frame], mask)
             inside[k] += held.sum()
-            moving[k] += (held & dynamic[shown]).sum()
+            moving[k] += moves[shown][held].sum()
     return np.asarray(moving / np.maximum(inside, 1))

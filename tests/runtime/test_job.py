@@ -57,7 +57,15 @@ def piece_of(window: Window, *identities: int) -> WindowResult:
     labels = MotionLabels(np.ones(1, np.float32), np.ones(1, np.bool_))
     names = np.array(identities, np.int64)
     return WindowResult(
-        clip, names, ObjectMasks(masks), tracks, labels, window.start, {"tracks": 1.0}, window.arrived
+        clip,
+        names,
+        ObjectMasks(masks),
+        np.ones(len(names), np.float32),
+        tracks,
+        labels,
+        window.start,
+        {"tracks": 1.0},
+        window.arrived,
     )
 
 
