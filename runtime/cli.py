@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from samotion.engines.errors import SamotionError
+from samotion.engines.packages import require_packages
 from samotion.engines.termination import unwind_when_terminated
 from samotion.runtime.settings import Settings
 from samotion.runtime.version import version
@@ -138,6 +139,7 @@ def distinct_names(names: Sequence[str]) -> list[str]:
 def _run_all(inputs: list[str], args: argparse.Namespace, warnings: "_Warnings") -> int:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     Settings().override(given)  # a setting out of range is told before anything loads
+    require_packages()
     from samotion.engines.bundle import Bundle
     from samotion.runtime.sources.open import clip_name
 

@@ -19,6 +19,7 @@ PACKAGES = (
     "nvidia-cuda-nvrtc-cu12",
     "torch",
     "opencv-python",
+    "opencv-python-headless",
     "av",
 )
 

@@ -1,0 +1,49 @@
+"""A missing or broken OpenCV or ONNX Runtime: one line with the command that helps, and exit status 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BROKEN = "raise ImportError('libGL.so.1: cannot open shared object file')"
+CASES = {
+    "cv2 broken": ("cv2/__init__.py", BROKEN, "cv2 is broken (libGL.so.1", "&& pip install opencv-python-headless"),
+    "cv2 half removed": (
+        "cv2/__init__.py",
+        "",
+        "cv2 is broken (module 'cv2' has no",
+        "pip uninstall -y opencv-python",
+    ),
+    "cv2 missing": (
+        "cv2.py",
+        "raise ModuleNotFoundError(name='cv2')",
+        "cv2 is not installed",
+        "pip install opencv-python-headless",
+    ),
+    "ONNX Runtime broken": (
+        "onnxruntime.py",
+        BROKEN,
+        "onnxruntime is broken (libGL",
+        "--force-reinstall onnxruntime",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_one_line_and_status_2(tmp_path: Path, case: str) -> None:
+    file, code, problem, remedy = CASES[case]
+    path = tmp_path / file
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(code)
+    there = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    command = [sys.executable, "-m", "samotion.runtime.cli", "--demo", "-o", str(tmp_path / "out")]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": there}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert problem in done.stderr
+    assert remedy in done.stderr
+    assert not (tmp_path / "out").exists()
