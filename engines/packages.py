@@ -4,7 +4,7 @@ import importlib
 
 from samotion.engines.errors import EngineError
 
-# By module: what it must have (two wheels with one module remove each other's files), how to install and to repair it.
+# By module: what it must have (two wheels of one module remove each other's files), how to install, how to repair it.
 CV2 = "opencv-python-headless"
 MODULES = {
     "cv2": ("resize", f"pip install {CV2}", f"pip uninstall -y opencv-python {CV2} && pip install {CV2}"),

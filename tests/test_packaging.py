@@ -1,10 +1,12 @@
-"""What is installed: a wheel with every module and the shipped files, and a runtime that never loads PyTorch."""
+"""What is installed: wheels with every module and the shipped files, and a runtime that never loads PyTorch."""
 
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
+from hatchling.builders.sdist import SdistBuilder
 from hatchling.builders.wheel import WheelBuilder
 from tests.support.paths import ROOT
 
@@ -30,14 +32,27 @@ def test_light_folders_never_load_torch_or_onnx() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_wheel_holds_every_module_and_the_shipped_files(tmp_path: Path) -> None:
-    (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
-    held = set(zipfile.ZipFile(built).namelist())
-    wanted = [path for folder in (*LIGHT, "export") for path in (ROOT / folder).rglob("*") if path.is_file()]
-    wanted = [
-        path for path in wanted if path.suffix in {".py", ".mp4", ".onnx", ".safetensors", ".typed", ".cu", ".h"}
-    ]
-    missing = [str(path) for path in wanted if f"samotion/{path.relative_to(ROOT).as_posix()}" not in held]
-    assert not missing
+def holds_everything(wheel: str) -> None:
+    """Hold the names in a wheel to the files of the tree."""
+    held = set(zipfile.ZipFile(wheel).namelist())
+    shipped = {".py", ".mp4", ".onnx", ".safetensors", ".cu", ".h"}
+    files = [path for folder in (*LIGHT, "export") for path in (ROOT / folder).rglob("*") if path.suffix in shipped]
+    wanted = {f"samotion/{path.relative_to(ROOT).as_posix()}" for path in files}
+    wanted |= {f"samotion/{path.name}" for path in (ROOT / ".dev/samotion").iterdir() if path.suffix}
+    assert not wanted - held
     assert {"samotion/engines/nano/bundle.json", "samotion/runtime/demo.mp4"} <= held
-    assert not [name for name in held if name.startswith(("tests/", "samotion/__init__"))]
+    assert [name for name in held if name.endswith("py.typed")] == ["samotion/py.typed"]
+    assert not [name for name in held if name.startswith(("tests/", ".dev"))]
+
+
+def test_a_wheel_from_the_tree(tmp_path: Path) -> None:
+    (built,) = WheelBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    holds_everything(built)
+
+
+def test_a_wheel_from_the_source_distribution(tmp_path: Path) -> None:
+    (packed,) = SdistBuilder(str(ROOT)).build(directory=str(tmp_path), versions=["standard"])
+    with tarfile.open(packed) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (built,) = WheelBuilder(packed.removesuffix(".tar.gz")).build(directory=str(tmp_path), versions=["standard"])
+    holds_everything(built)

@@ -9,24 +9,24 @@ import pytest
 
 BROKEN = "raise ImportError('libGL.so.1: cannot open shared object file')"
 CASES = {
-    "cv2 broken": ("cv2/__init__.py", BROKEN, "cv2 is broken (libGL.so.1", "&& pip install opencv-python-headless"),
+    "cv2 broken": ("cv2/__init__.py", BROKEN, "cv2 is broken (libGL.so.1", "&& pip install"),
     "cv2 half removed": (
         "cv2/__init__.py",
         "",
-        "cv2 is broken (module 'cv2' has no",
-        "pip uninstall -y opencv-python",
+        "cv2 is broken (module 'cv2'",
+        "pip uninstall -y",
     ),
     "cv2 missing": (
         "cv2.py",
         "raise ModuleNotFoundError(name='cv2')",
         "cv2 is not installed",
-        "pip install opencv-python-headless",
+        "; pip install",
     ),
     "ONNX Runtime broken": (
         "onnxruntime.py",
         BROKEN,
         "onnxruntime is broken (libGL",
-        "--force-reinstall onnxruntime",
+        "--force-reinstall",
     ),
 }
 
