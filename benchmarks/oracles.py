@@ -22,18 +22,16 @@ from samotion.benchmarks.report.record import header
 from samotion.calibration.comparison.iou import mask_ious
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.pipeline import find_groups
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam2.predictor import MaskNetwork
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
-from samotion.runtime.stages.depth import estimate
-from samotion.runtime.stages.features import describe
+from samotion.runtime.stages import window
 from samotion.runtime.stages.masks import segment_objects
 from samotion.runtime.stages.merging import merge_objects
-from samotion.runtime.stages.motion import STILL, label
+from samotion.runtime.stages.motion import STILL
 from samotion.runtime.stages.support import supported
-from samotion.runtime.stages.tracks import track
 from samotion.runtime.stages.votes import sureness
 from samotion.runtime.values import Bool, Bytes, Clip, MotionLabels, ObjectMasks, TrackGroup, Tracks
 
@@ -59,11 +57,9 @@ class Stages:
 
     def __init__(self, clip: Clip, bundle: Bundle, settings: Settings) -> None:
         self.clip, self.settings, self.quiet = clip, settings, Progress()
-        self.tracks = track(clip, bundle, settings, self.quiet)
-        disparity = estimate(clip, bundle, self.quiet)
-        features = describe(clip, self.tracks, bundle, self.quiet)
-        self.labels = label(clip, self.tracks, disparity, features, bundle, settings, self.quiet)
-        self.network = MaskNetwork(clip, bundle, self.quiet, settings)
+        stages = window.Stages(clip, bundle, settings, self.quiet, HOST)
+        self.tracks, self.labels = stages.motion()
+        self.network = stages.network()
 
     def split(self, labels: MotionLabels) -> tuple[Tracks, Tracks]:
         """Return the moving and the surely static tracks, as the pipeline does."""
@@ -124,7 +120,6 @@ def evaluate(stages: Stages, truth: Bytes, seed: int = 0) -> dict[str, Any]:
 
 def _answers(stages: Stages, truth: Bytes, seed: int) -> dict[str, Bool]:
     """Return the masks (K, T, H, W) of every row, in the order of ROWS."""
-    confident = stages.settings.click_confidence
     moving, static = stages.split(stages.labels)
     groups = stages.groups(moving, static)
     as_is = stages.masks(groups, moving, static, stages.labels)
@@ -133,10 +128,10 @@ def _answers(stages: Stages, truth: Bytes, seed: int) -> dict[str, Bool]:
     labels = MotionLabels(known.dynamic.astype(np.float32), known.dynamic)
     true_moving, true_static = stages.split(labels)
     found = stages.groups(true_moving, true_static)
-    exact = true_groups(true_moving, known.owner[known.dynamic], confident)
+    exact = true_groups(true_moving, known.owner[known.dynamic], stages.settings)
 
     points, owner, around = drawn_points(truth, seed)
-    clicked = true_groups(points, owner, confident)
+    clicked = true_groups(points, owner, stages.settings)
     answers = (
         as_is,
         stages.masks(found, true_moving, true_static),

@@ -10,7 +10,7 @@ from samotion.runtime.identity.propagate import MOST_WINDOWS, Known, follow, rem
 from samotion.runtime.joining import joined
 from samotion.runtime.ops.cuda_ops import arrays_for
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam2.predictor import MaskNetwork
+from samotion.runtime.sam2.predictor import MaskPredictor
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.windows import Window, windows_of
 from samotion.runtime.stages.support import support
@@ -56,7 +56,7 @@ class Follower:
         self._progress = progress
         self._arrays = arrays_for(bundle)
         self._seen: Identified | None = None
-        self._network: MaskNetwork | None = None
+        self._network: MaskPredictor | None = None
         self._last = 0
 
     def window(self, window: Window) -> WindowResult:

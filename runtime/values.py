@@ -110,26 +110,6 @@ class Tracks:
 
 
 @dataclass(frozen=True)
-class Disparity:
-    """Relative inverse depth: values (T, H, W) float32, scaled to [0, 1] in each frame, larger is nearer."""
-
-    values: Float
-
-    def __post_init__(self) -> None:
-        _expect("disparity", self.values, (None, None, None), np.float32)
-
-
-@dataclass(frozen=True)
-class Features:
-    """One semantic feature a track: values (N, C) float32, DINOv2 keys at the track's own query point."""
-
-    values: Float
-
-    def __post_init__(self) -> None:
-        _expect("features", self.values, (None, None), np.float32)
-
-
-@dataclass(frozen=True)
 class MotionLabels:
     """Which tracks move by themselves: probability (N,) float32; dynamic (N,) bool, the tracks chosen."""
 

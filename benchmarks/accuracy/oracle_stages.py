@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.benchmarks.datasets.truth import VOID
+from samotion.runtime.settings import Settings
 from samotion.runtime.stages.prompts import densest, promptable
 from samotion.runtime.values import Bool, Bytes, Float, Int, Prompt, TrackGroup, Tracks
 
@@ -47,13 +48,13 @@ def true_labels(tracks: Tracks, truth: Bytes) -> TrackTruth:
     return TrackTruth(dynamic, owner)
 
 
-def true_groups(moving: Tracks, owner: Int, confident: float) -> list[TrackGroup]:
+def true_groups(moving: Tracks, owner: Int, settings: Settings) -> list[TrackGroup]:
     """Return one group for each true object, of all its tracks; objects without a clickable point have none.
 
-    moving: (N,) tracks with their ``owner``. confident: the setting click_confidence. Each group's own frame is the
+    moving: (N,) tracks with their ``owner``. Each group's own frame is the
     one with most clickable points, its click the densest of them.
     """
-    clickable = promptable(moving.visible, moving.confidence, confident)
+    clickable = promptable(moving, settings)
     groups = []
     for identity in np.unique(owner[owner > 0]):
         own = owner == identity

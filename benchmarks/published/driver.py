@@ -37,7 +37,7 @@ from samotion.benchmarks.published import masks as published_masks
 from samotion.benchmarks.published import tracks as published_tracks
 from samotion.benchmarks.published.sam2 import OneFrameSam
 from samotion.calibration.recording.sequential import OneByOne
-from samotion.runtime.ops.resize import kernels
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.features import describe
@@ -65,9 +65,9 @@ def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
     with _timed("depth", seconds):
         disparity = published_tracks.depth(clip, bundle, settings)
     with _timed("features", seconds):
-        features = describe(clip, tracks, bundle, Progress(), kernels(settings))
+        features = describe(clip, tracks, bundle, settings, Progress(), HOST)
     with _timed("motion", seconds):
-        labels = label(clip, tracks, disparity, features, bundle, settings, Progress())
+        labels = label(clip, tracks, disparity, features, bundle, settings, Progress(), HOST)
     if not labels.dynamic.any():
         return Published(ObjectMasks(np.zeros((0, len(clip.frames), *clip.size), np.bool_)), seconds, 0)
     moving, static = tracks.select(labels.dynamic), tracks.select(labels.probability < STILL)

@@ -21,7 +21,7 @@ def group(moving: Tracks, static: Tracks, sam: OneFrameSam, settings: Settings) 
         xy = np.concatenate([click[None], around]).astype(np.float32)
         return sam.at_frame_size(frame, sam.click(Prompt(frame, xy, np.arange(len(xy)) < 1)))
 
-    groups = group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
+    groups = group_tracks(moving.xy, promptable(moving, settings), ask)
     if settings.complete_within is None:
         return groups
     return completed(groups, moving.xy, moving.visible, settings.complete_within * float(np.hypot(*sam.size)))
@@ -62,20 +62,10 @@ def _clicked(
     sure: tuple[Float, Float] | None,
 ) -> dict[int, Answer]:
     """Return the answers to an object's prompts by frame, corrected where the settings ask for it."""
-    prompts = prompts_for(
-        found,
-        moving.xy,
-        moving.visible,
-        moving.confidence,
-        settings.prompt_step,
-        settings.clicks,
-        (static.xy, static.visible),
-        settings.background_clicks,
-        settings.click_confidence,
-    )
+    prompts = prompts_for(found, moving, static, settings)
     if settings.all_tracks:
         prompts = with_votes(prompts, found, groups, moving, static, sure)
-    shown = promptable(moving.visible, moving.confidence, settings.click_confidence)[found.tracks]
+    shown = promptable(moving, settings)[found.tracks]
     xy = moving.xy[found.tracks]
     answers = {}
     for prompt in prompts:

@@ -6,13 +6,13 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.ops.guided_filter import enlarger
-from samotion.runtime.ops.preprocess import normalised
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.ops.reference import fill_holes
-from samotion.runtime.ops.resize import kernels
+from samotion.runtime.ops.resize import network_input, resize_set
+from samotion.runtime.sam2.mask_prompt import mask_prompt
 from samotion.runtime.sam2.memory_bank import Memory, MemoryBank, look_up
 from samotion.runtime.sam2.predictor import PADDING, Answer
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages.votes import mask_prompt
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
 
@@ -29,7 +29,7 @@ class OneFrameSam:
         self.size = clip.size
         self.encoded = 0
         self._enlarge = enlarger(clip, settings.follow_edges)
-        self._images = normalised(kernels(settings).masks(clip.frames, self.limits.size, self.limits.size))
+        self._images = network_input("masks", resize_set(settings), clip.frames, (self.limits.size, self.limits.size))
         self._encoder = bundle.engine("mask_encoder")
         self._decoder = bundle.engine("mask_decoder")
         self._memory_encoder = bundle.engine("memory_encoder")
@@ -49,7 +49,7 @@ class OneFrameSam:
 
     def track(self, frame: int, bank: MemoryBank, reverse: bool) -> Answer:
         """Return the mask of the object of ``bank`` on ``frame``, holes open: memories are made of it as it is."""
-        found = look_up([bank], frame, self.frames, reverse, self.limits)
+        found = look_up([bank], frame, self.frames, reverse, self.limits, HOST)
         features = self._attention(
             features=self._maps(frame)["features"],
             memory=found.memory,

@@ -6,14 +6,15 @@ from dataclasses import replace
 import numpy as np
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime.ops.preprocess import batches, signed
-from samotion.runtime.ops.resize import kernels
+from samotion.runtime.ops.numpy_ops import HOST
+from samotion.runtime.ops.preprocess import batches
+from samotion.runtime.ops.resize import network_input, resize_set
 from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.depth import estimate
 from samotion.runtime.stages.tracks import corner_scale, query_grid, sample_queries
-from samotion.runtime.values import Clip, Disparity, Float, Tracks
+from samotion.runtime.values import Clip, Float, Tracks
 
 # preproc/run_tapir.py: the points of one query frame are split into len // 128 nearly equal parts.
 POINTS = 128
@@ -26,7 +27,8 @@ def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
     """Return the tracks that runtime.stages.tracks samples, following the whole grid of every query frame first."""
     kept = sample_queries(clip, settings)
     size = bundle.manifest.tracker.size
-    frames = signed(kernels(settings).tracker(clip.frames, size, size))  # once for all points, as published
+    # Once for all points, as published.
+    frames = network_input("tracker", resize_set(settings), clip.frames, (size, size))
     scale = corner_scale(clip.size, size)
     pitch, grid = query_grid(clip.size, settings)
     columns = -(-clip.size[1] // pitch)
@@ -45,12 +47,9 @@ def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
     return filter_tracks(xy, occlusion, distance, kept[:, 0])
 
 
-def depth(clip: Clip, bundle: Bundle, settings: Settings) -> Disparity:
+def depth(clip: Clip, bundle: Bundle, settings: Settings) -> Float:
     """Return the disparity of the clip, one frame at a time (core/utils/run_depth.py)."""
-    resize = kernels(settings)
-    return Disparity(
-        np.concatenate([estimate(one, bundle, Progress(), resize).values for one in _single_frames(clip)])
-    )
+    return np.concatenate([estimate(one, bundle, settings, Progress(), HOST) for one in _single_frames(clip)])
 
 
 def _single_frames(clip: Clip) -> Iterator[Clip]:

@@ -10,10 +10,10 @@ import numpy as np
 from samotion.benchmarks.report.measurement import Timing
 from samotion.benchmarks.speed.gpu_work import Work, repeated
 from samotion.engines.device import DeviceArray
-from samotion.runtime.kernels import augmentation, depth, features, filtering, masks, memory, resizing, tables
+from samotion.runtime.kernels import depth, features, filtering, masks, memory, resizing, tables
 from samotion.runtime.kernels.kernel_stream import KernelStream
 from samotion.runtime.kernels.resizing import Network
-from samotion.runtime.ops.numpy_ops import HOST
+from samotion.runtime.ops.resize import resize_set
 
 
 @dataclass(frozen=True)
@@ -68,14 +68,6 @@ def _enlarge(work: Work) -> Case:
     return Case(masks.enlarge, frames, "frames", {"logits": work.up(logits), "tables": axes, "masks": out})
 
 
-def _paint(first: int, kind: type[np.unsignedinteger[Any]], work: Work) -> Case:
-    easel = HOST.easel(work.clip, follow_edges=False)
-    drawn = np.stack([easel.mask(0, logits) for logits in work.logits])
-    labels = work.stream.array(work.clip.size, kind)
-    given = {"masks": work.up(drawn), "identities": work.up(first + np.arange(len(drawn))), "labels": labels}
-    return Case(masks.paint, len(drawn), "objects", given)
-
-
 def _unit_disparity(work: Work) -> Case:
     found, (tall, wide) = work.answers["depth"]["disparity"], work.clip.size
     frames, height, width = found.shape
@@ -117,7 +109,7 @@ def _sample(work: Work) -> Case:
 
 
 def _resize(network: Network, work: Work) -> Case:
-    made = resizing.recipe(work.clip.size, work.size(network), network, work.settings.published_resizing)
+    made = resizing.recipe(work.clip.size, work.size(network), network, resize_set(work.settings))
     frame, planes = work.up(work.clip.frames[0]), work.stream.array((3, *made.size))
     given = {"frame": frame, "made": made, "arrays": work.all_up(made.arrays), "planes": planes}
     return Case(resizing.resize, 1, "frames", given)
@@ -126,30 +118,19 @@ def _resize(network: Network, work: Work) -> Case:
 def _normalise(work: Work) -> Case:
     xy = work.xy_in_frame
     given = {"xy": work.up(xy), "size": work.clip.size, "out": work.stream.array(xy.shape)}
-    return Case(augmentation.normalise, len(xy), "tracks", given)
-
-
-def _augment(work: Work) -> Case:
-    names = ("xy", "visible", "visibility", "confidence", "disparity")
-    given: dict[str, Any] = {name: work.up(work.recorded["motion"][name]) for name in names}
-    size = given["visible"].shape
-    given |= {"depth": work.stream.array(size), "channels": work.stream.array((*size, augmentation.CHANNELS))}
-    return Case(augmentation.augment, size[0], "tracks", {**given, "as_trained": True})
+    return Case(filtering.normalise, len(xy), "tracks", given)
 
 
 # By the call's name and what else tells it from others of that name.
 CASES: dict[tuple[str, str], Callable[[Work], Case]] = {
     ("filtering.in_frame", ""): _in_frame,
     ("filtering.run", ""): _filter,
+    ("filtering.normalise", ""): _normalise,
     ("masks.fill_holes", ""): _fill_holes,
     ("masks.enlarge", ""): _enlarge,
-    ("masks.paint", "8 bits"): partial(_paint, 1, np.uint8),
-    ("masks.paint", "16 bits"): partial(_paint, 256, np.uint16),
     ("depth.unit_disparity", ""): _unit_disparity,
     ("memory.gather", ""): _gather,
     ("memory.every", ""): _every,
     ("features.sample", ""): _sample,
     **{("resizing.resize", network): partial(_resize, network) for network in get_args(Network)},
-    ("augmentation.normalise", ""): _normalise,
-    ("augmentation.augment", ""): _augment,
 }

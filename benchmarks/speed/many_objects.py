@@ -10,9 +10,10 @@ from samotion.benchmarks.report.measurement import Timing
 from samotion.calibration.scenes.scene import Scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.pipeline import segment
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam2.predictor import MaskNetwork
+from samotion.runtime.sam2.predictor import MaskPredictor
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import IMAGE_FPS
 from samotion.runtime.stages.masks import segment_objects
@@ -40,7 +41,7 @@ def objects(scene: Scene, counts: Sequence[int], bundle: Bundle, settings: Setti
     for run in range(runs + 1):  # the first loads and warms the engines
         shared = segment(clip, bundle, settings).seconds
         rest = sum(taken for stage, taken in shared.items() if stage not in ("masks", "merging"))
-        network = MaskNetwork(clip, bundle, Progress(), settings)
+        network = MaskPredictor(clip, bundle, settings, Progress(), HOST)
         for count in counts:
             begun = time.perf_counter()
             merge_objects(segment_objects(groups[:count], moving, static, network, settings, Progress()))

@@ -6,9 +6,11 @@ import numpy as np
 from samotion.calibration.scenes.scene import Scene
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam2.memory_bank import MemoryBank
-from samotion.runtime.sam2.predictor import Answer, MaskNetwork
+from samotion.runtime.sam2.predictor import Answer, MaskPredictor
+from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, Float, Prompt
 
 OBJECTS = 3
@@ -36,9 +38,9 @@ def propagate(bundle: Bundle, clip: Clip, prompts: list[Prompt]) -> Float:
 
     From frame 1 on nothing but memory is read: the bank of an object is full once the clip is longer than it.
     """
-    network = MaskNetwork(clip, bundle, Progress())
+    network = MaskPredictor(clip, bundle, Settings(), Progress(), HOST)
     banks = [MemoryBank() for _ in prompts]
-    answer = network.click(0, prompts)
+    answer = network.click(prompts)
     masks = [answer.mask]
     _remember(network, banks, 0, answer)
     reach = max(network.limits.memory_frames, network.limits.pointers)
@@ -51,7 +53,7 @@ def propagate(bundle: Bundle, clip: Clip, prompts: list[Prompt]) -> Float:
     return np.stack(masks, axis=1)
 
 
-def _remember(network: MaskNetwork, banks: list[MemoryBank], frame: int, answer: Answer) -> None:
+def _remember(network: MaskPredictor, banks: list[MemoryBank], frame: int, answer: Answer) -> None:
     """Put what was found on ``frame`` into the banks."""
     for bank, memory in zip(banks, network.remember(frame, answer, clicked=frame == 0), strict=True):
         (bank.tracked if frame else bank.clicked)[frame] = memory

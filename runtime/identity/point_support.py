@@ -39,7 +39,7 @@ def hold(masks: Bool, tracks: Tracks) -> Hold:
 
 def group_of(own: Hold, tracks: Tracks, first: int, settings: Settings) -> TrackGroup | None:
     """Return an object's core as a group to click on from frame ``first`` on, None where it never shows again."""
-    shown = promptable(tracks.visible, tracks.confidence, settings.click_confidence)[own.core]
+    shown = promptable(tracks, settings)[own.core]
     frames = np.flatnonzero(shown[:, first:].any(axis=0))
     if not len(frames):
         return None

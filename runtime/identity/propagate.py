@@ -10,7 +10,7 @@ from samotion.runtime.identity.match import Identified
 from samotion.runtime.identity.point_support import cut_drift, group_of, hold
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam2.memory_bank import Memory, MemoryBank
-from samotion.runtime.sam2.predictor import Answer, MaskNetwork
+from samotion.runtime.sam2.predictor import Answer, MaskPredictor
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.masks import segment_objects
 from samotion.runtime.stages.prompts import background_points, densest, spread
@@ -53,7 +53,7 @@ class Tail:
         return bits.reshape(count, height, width).astype(np.bool_)
 
 
-def remember(seen: Identified, network: MaskNetwork, settings: Settings) -> list[Known]:
+def remember(seen: Identified, network: MaskPredictor, settings: Settings) -> list[Known]:
     """Return what the next window may need of the objects of this one; those that no frame shows are left out."""
     asked: dict[int, list[int]] = defaultdict(list)
     for k, own in enumerate(seen.masks):
@@ -72,7 +72,7 @@ def remember(seen: Identified, network: MaskNetwork, settings: Settings) -> list
 
 
 def follow(
-    known: list[Known], tracks: Tracks, network: MaskNetwork, shared: int, settings: Settings, progress: Progress
+    known: list[Known], tracks: Tracks, network: MaskPredictor, shared: int, settings: Settings, progress: Progress
 ) -> Identified:
     """Return known objects in the window of ``network``: stage 2 on the points that they hold, else memory alone.
 
@@ -98,7 +98,7 @@ def follow(
     return Identified(masks, identities, np.array([item.still + 1 for item in known], np.int64))
 
 
-def _by_memory(known: list[Known], network: MaskNetwork, shared: int, progress: Progress) -> Bool:
+def _by_memory(known: list[Known], network: MaskPredictor, shared: int, progress: Progress) -> Bool:
     """Return masks (C, T, H, W), from frame ``shared`` on, of objects of which no point shows."""
     canvas = network.canvas(len(known))
     banks = [_bank(item, shared) for item in known]
@@ -123,11 +123,11 @@ def _bank(item: Known, shared: int) -> MemoryBank:
     return MemoryBank(clicked, {frame: memory for frame, memory in frames.items() if frame not in clicked})
 
 
-def _memories(frame: int, masks: Bool, network: MaskNetwork, settings: Settings) -> list[Memory]:
+def _memories(frame: int, masks: Bool, network: MaskPredictor, settings: Settings) -> list[Memory]:
     """Return SAM2's memories of the masks (K, H, W) that objects have on ``frame``."""
     side = network.limits.size // 4
     logits = np.stack([_logits(mask, side) for mask in masks])
-    answer = network.click(frame, [_clicks(frame, mask, settings) for mask in masks], previous=logits)
+    answer = network.click([_clicks(frame, mask, settings) for mask in masks], previous=logits)
     sure = np.full(len(masks), SURE, np.float32)
     return network.remember(frame, Answer(logits, answer.iou, sure, answer.pointer), clicked=True)
 

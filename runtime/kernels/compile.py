@@ -8,7 +8,7 @@ from samotion.engines.errors import EngineError
 from samotion.runtime.kernels.launching import FOLDER
 from samotion.runtime.kernels.nvrtc import PACKAGE, Nvrtc
 
-SOURCES = ("filtering", "masks", "features", "resizing", "augmentation", "depth", "memory")
+SOURCES = ("filtering", "masks", "features", "resizing", "depth", "memory")
 HEADERS = ("common.h",)
 # Products and sums round by themselves, as in the twins: contracted ones would differ in the last bit.
 OPTIONS = ("--std=c++17", "--fmad=false")

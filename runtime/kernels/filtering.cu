@@ -1,6 +1,6 @@
 // From a tracker's logits to tracks that later stages may trust. Twin: samotion.runtime.ops.visibility.filter_tracks.
 // N tracks over T frames. Kernels in order: filter_begin, filter_judge, filter_count, filter_place, filter_gather,
-// filter_mend.
+// filter_fill.
 #include "common.h"
 
 #define CHUNK 64  // tracks that one thread of filter_count counts; as in filtering.py
@@ -109,7 +109,7 @@ extern "C" __global__ void filter_gather(const float* xy, const float* occlusion
 }
 
 // In frames that no kept track is visible in the best one becomes visible.
-extern "C" __global__ void filter_mend(const int* seen, const int* rank, const uint64* best, byte* out_visible,
+extern "C" __global__ void filter_fill(const int* seen, const int* rank, const uint64* best, byte* out_visible,
                                        int tracks, int frames) {
     int t = thread_number();
     if (t >= frames || seen[t] || rank[tracks] == 0) return;
@@ -126,4 +126,12 @@ extern "C" __global__ void filter_in_frame(float* xy, const float* queries, int 
     const float* query = queries + i / (2 * frames) * 3;
     bool asked = i / 2 % frames == static_cast<int>(query[0]);
     xy[i] = asked ? query[2 - i % 2] : xy[i] / (i % 2 ? scale_y : scale_x);
+}
+
+// xy (N, T, 2) from pixels into [-1, 1]; NaN stays. Twin: samotion.runtime.ops.reference.normalised_xy.
+extern "C" __global__ void filter_normalise(const float* xy, float* normalised, int numbers, float scale_x,
+                                            float scale_y) {
+    int i = thread_number();
+    if (i >= numbers) return;
+    normalised[i] = clamped(xy[i] * (i % 2 ? scale_y : scale_x) - 1.0f, -1.0f, 1.0f);
 }

@@ -1,4 +1,4 @@
-"""Tracks on a device: into the frame's pixels, then filtered. Twin: samotion.runtime.ops.visibility.filter_tracks."""
+"""Tracks on a device: into the frame's pixels, filtered, and into [-1, 1] for the motion network."""
 
 from collections.abc import Mapping
 
@@ -47,9 +47,10 @@ def run(
     query_frame: Array,
     out: Mapping[str, Array],
 ) -> None:
-    """Filter tracks as filter_tracks does, into ``out`` (see ``buffers``); out["rank"][N] is how many are left.
+    """Filter tracks into ``out`` (see ``buffers``); out["rank"][N] is how many are left.
 
-    xy (N, T, 2), occlusion, expected_distance (N, T) float32, query_frame (N,) int64.
+    Twin: ops.visibility.filter_tracks. xy (N, T, 2), occlusion, expected_distance (N, T) float32, query_frame (N,)
+    int64.
     """
     tracks, frames = occlusion.shape
     points, size = checked(2 * tracks * frames) // 2, (tracks, frames)
@@ -61,4 +62,13 @@ def run(
     launch("filtering", "filter_count", -(-tracks // CHUNK), kept, out["sums"], tracks)
     launch("filtering", "filter_place", tracks + 1, kept, out["sums"], rank, tracks)
     launch("filtering", "filter_gather", points, *logits, query_frame, kept, seen, rank, best, *results, *size)
-    launch("filtering", "filter_mend", frames, seen, rank, best, out["visible"], *size)
+    launch("filtering", "filter_fill", frames, seen, rank, best, out["visible"], *size)
+
+
+def normalise(launch: Launch, xy: Array, size: tuple[int, int], out: Array) -> None:
+    """Fill ``out`` with pixels (N, T, 2) float32 of frames of ``size`` (height, width), brought into [-1, 1].
+
+    Twin: ops.reference.normalised_xy.
+    """
+    numbers = checked(2 * xy.shape[0] * xy.shape[1])
+    launch("filtering", "filter_normalise", numbers, xy, out, numbers, 2.0 / size[1], 2.0 / size[0])

@@ -1,6 +1,6 @@
-// From low-resolution logits to object ids: small holes filled, enlarged, thresholded, painted.
-// Twins: samotion.runtime.ops.reference.fill_holes, samotion.runtime.kernels.twins.enlarged_masks,
-// samotion.runtime.output.writer.labels_of. K masks of h x w logits; an index goes through all of them.
+// From low-resolution logits to masks: small holes filled, enlarged, thresholded.
+// Twins: samotion.runtime.ops.reference.fill_holes, tests.support.kernel_twins.enlarged_masks.
+// K masks of h x w logits; an index goes through all of them.
 #include "common.h"
 
 #define HOLE_PIXELS 8  // as in samotion.runtime.ops.reference
@@ -84,25 +84,4 @@ extern "C" __global__ void masks_enlarge(const float* logits, byte* masks, const
     float upper = above[columns[0]] * across[0] + above[columns[1]] * across[1];
     float lower = below[columns[0]] * across[0] + below[columns[1]] * across[1];
     masks[i] = upper * down_weight[2 * y] + lower * down_weight[2 * y + 1] > 0.0f;
-}
-
-// labels (H, W): the identity of the first mask that holds the pixel, 0 where none does.
-template <typename Label>
-__device__ inline void paint(const byte* masks, const int64* identities, Label* labels, int pixels, int objects) {
-    int i = thread_number();
-    if (i >= pixels) return;
-    Label found = 0;
-    for (int k = objects - 1; k >= 0; --k)
-        if (masks[k * pixels + i]) found = static_cast<Label>(identities[k]);
-    labels[i] = found;
-}
-
-extern "C" __global__ void masks_paint_8(const byte* masks, const int64* identities, byte* labels, int pixels,
-                                         int objects) {
-    paint(masks, identities, labels, pixels, objects);
-}
-
-extern "C" __global__ void masks_paint_16(const byte* masks, const int64* identities, unsigned short* labels,
-                                          int pixels, int objects) {
-    paint(masks, identities, labels, pixels, objects);
 }

@@ -1,4 +1,4 @@
-"""Masks on a device: small holes filled, logits enlarged and thresholded, ids painted."""
+"""Masks on a device: small holes filled, logits enlarged and thresholded."""
 
 from collections.abc import Mapping
 
@@ -28,21 +28,11 @@ def fill_holes(launch: Launch, logits: Array, out: Mapping[str, Array]) -> None:
 
 
 def enlarge(launch: Launch, logits: Array, tables: tuple[Array, ...], masks: Array) -> None:
-    """Resize logits (K, h, w) float32 bilinearly to masks (K, H, W) bool, true above 0. Twin: twins.enlarged_masks.
+    """Resize logits (K, h, w) float32 bilinearly to masks (K, H, W) bool, true above 0.
 
-    tables: the arrays of ``tables.linear(w, W)`` and ``tables.linear(h, H, sides=False)`` on the device.
+    Twin: tests.support.kernel_twins.enlarged_masks. tables: the arrays of ``tables.linear(w, W)`` and
+    ``tables.linear(h, H, sides=False)`` on the device.
     """
     objects, height, width = masks.shape
     pixels = checked(objects * height * width)
     launch("masks", "masks_enlarge", pixels, logits, masks, *tables, pixels, *logits.shape[1:], height, width)
-
-
-def paint(launch: Launch, masks: Array, identities: Array, labels: Array) -> None:
-    """Paint masks (K, H, W) bool in the colours ``identities`` (K,) int64, ascending; lower ones are on top.
-
-    labels: (H, W) uint8, or uint16 for identities above 255. Twin: samotion.runtime.output.writer.labels_of.
-    """
-    objects, height, width = masks.shape
-    checked(objects * height * width)
-    kernel = "masks_paint_8" if labels.dtype == np.uint8 else "masks_paint_16"
-    launch("masks", kernel, height * width, masks, identities, labels, height * width, objects)

@@ -12,7 +12,7 @@ from samotion.engines.errors import EngineError
 
 # From 12.8 on it knows every generation from Turing (7.5) to Blackwell (12.0); from 13 on Turing is the oldest.
 PACKAGE = "nvidia-cuda-nvrtc-cu12>=12.8"
-MEND = f"pip install '{PACKAGE}' (samotion[gpu] brings it)"
+REMEDY = f"pip install '{PACKAGE}' (samotion[gpu] brings it)"
 # Where NVIDIA's packages keep it under site-packages/nvidia, and what the loader finds where CUDA is installed.
 PACKAGED = ("*/lib/libnvrtc.so.1[0-9]", "*/bin/nvrtc64_1[0-9][0-9]_0.dll", "*/bin/x86_64/nvrtc64_1[0-9][0-9]_0.dll")
 INSTALLED = ("libnvrtc.so.13", "libnvrtc.so.12", "libnvrtc.so")
@@ -76,7 +76,7 @@ class Nvrtc:
     def _call(self, function: str, *arguments: Any) -> None:
         code = getattr(self._library, function)(*arguments)
         if code:
-            raise EngineError(f"{function} failed: {self._library.nvrtcGetErrorString(code).decode()}; {MEND}")
+            raise EngineError(f"{function} failed: {self._library.nvrtcGetErrorString(code).decode()}; {REMEDY}")
 
 
 def _library() -> ctypes.CDLL:
@@ -91,7 +91,7 @@ def _library() -> ctypes.CDLL:
             continue
         library.nvrtcGetErrorString.restype = ctypes.c_char_p
         return library
-    raise EngineError(f"NVRTC, which compiles the GPU's kernels, is not installed: {MEND}")
+    raise EngineError(f"NVRTC, which compiles the GPU's kernels, is not installed: {REMEDY}")
 
 
 def _strings(texts: Any) -> Any:

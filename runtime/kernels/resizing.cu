@@ -1,5 +1,5 @@
 // One uploaded frame (height, width, 3) uint8 RGB into the planes (3, out_height, out_width) float32 that a network
-// wants. Twins: samotion.runtime.ops.resize and samotion.runtime.ops.preprocess; samotion.runtime.kernels.twins.planes.
+// wants. Twins: samotion.runtime.ops.resize and samotion.runtime.ops.preprocess; tests.support.kernel_twins.planes.
 // Each output pixel is made of across_taps x down_taps pixels, by the tables of tables.py; in what order and with what
 // roundings, the rules below say.
 #include "common.h"

@@ -1,6 +1,7 @@
 """Resizing, normalisation and layout on a device: one uploaded frame into the input of each network."""
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Literal
 
 import numpy as np
@@ -8,11 +9,18 @@ from numpy.typing import NDArray
 
 from samotion.runtime.kernels import tables
 from samotion.runtime.kernels.launching import Array, Launch, checked
-from samotion.runtime.ops.preprocess import MEAN, NORMALISED, SIGNED, STD
+from samotion.runtime.kernels.tables import MEAN, NORMALISED, SIGNED, STD
 from samotion.runtime.values import Float
 
 Network = Literal["tracker", "depth", "semantics", "masks"]
 LINEAR, CUBIC, AREA, MEAN_OF, PILLOW, UNROUNDED = range(6)  # as in resizing.cu
+
+
+class ResizeSet(Enum):
+    """Which set of resizing kernels the networks get: our choice, fast, or exactly the published system's."""
+
+    OURS = "ours"
+    PUBLISHED = "published"
 
 
 @dataclass(frozen=True)
@@ -35,20 +43,14 @@ class Recipe:
         return (self.levels, *self.across, *self.down)
 
 
-def recipe(frame: tuple[int, int], size: tuple[int, int], network: Network, published: bool = False) -> Recipe:
-    """Return how a frame (height, width) becomes ``size`` for a network, as samotion.runtime.ops.resize does it.
-
-    published: PUBLISHED instead of OURS.
-    """
+def recipe(frame: tuple[int, int], size: tuple[int, int], network: Network, resize: ResizeSet) -> Recipe:
+    """Return how a frame (height, width) becomes ``size`` for a network, as samotion.runtime.ops.resize does it."""
     levels = SIGNED if network == "tracker" else NORMALISED
-    if not published:
+    if resize is ResizeSet.OURS:
         rule, across, down = {"depth": _cubic, "semantics": _linear}.get(network, _area)(frame, size)
     elif network == "semantics":
-        rule, across, down = (
-            UNROUNDED,
-            tables.linear(frame[1], size[1]),
-            tables.linear(frame[0], size[0], sides=False),
-        )
+        rule, across = UNROUNDED, tables.linear(frame[1], size[1])
+        down = tables.linear(frame[0], size[0], sides=False)
         levels = np.stack([255 * MEAN, 255 * STD], axis=1)
     else:
         kernel, support = (tables.lanczos_kernel, 3) if network == "tracker" else (tables.bicubic_kernel, 2)
@@ -60,7 +62,7 @@ def recipe(frame: tuple[int, int], size: tuple[int, int], network: Network, publ
 def resize(launch: Launch, frame: Array, made: Recipe, arrays: tuple[Array, ...], planes: Array) -> None:
     """Fill ``planes`` (3, h, w) float32 from a frame (H, W, 3) uint8 RGB.
 
-    arrays: made.arrays on the device. Twin: twins.planes; against the runtime: see docs/kernels.md.
+    arrays: made.arrays on the device. Twin: tests.support.kernel_twins.planes; against the runtime: docs/kernels.md.
     """
     checked(max(frame.shape[0] * frame.shape[1], made.size[0] * made.size[1]) * 3)
     levels, columns, across, rows, down = arrays

@@ -16,14 +16,13 @@ import numpy as np
 from samotion.engines.bundle import Bundle
 from samotion.engines.device import Device, DeviceArray, Uploads
 from samotion.engines.engine import Array, is_on_device
-from samotion.runtime.kernels import augmentation, depth, features, filtering, memory, resizing, tables
+from samotion.runtime.kernels import depth, features, filtering, memory, resizing, tables
 from samotion.runtime.kernels.device import CudaModules
 from samotion.runtime.kernels.kernel_stream import KernelStream
-from samotion.runtime.kernels.resizing import Network
+from samotion.runtime.kernels.resizing import Network, ResizeSet
 from samotion.runtime.ops.cuda_masks import GpuEasel, filled
 from samotion.runtime.ops.interface import Arrays, Easel, Held
 from samotion.runtime.ops.numpy_ops import HOST
-from samotion.runtime.ops.resize import PUBLISHED, ResizeSet
 from samotion.runtime.values import Clip, Float, Int, Tracks
 
 
@@ -67,7 +66,7 @@ class Gpu:
         return answers
 
     def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: ResizeSet) -> Held:
-        key = (clip.size, size, network, resize is PUBLISHED)
+        key = (clip.size, size, network, resize)
         if key not in self._recipes:
             self._recipes[key] = resizing.recipe(*key)
         made, frames, stream = self._recipes[key], self._frames(clip)[part], self._streams[network]
@@ -142,7 +141,7 @@ class Gpu:
         stream = self._streams["tracker"]
         out = stream.array(xy.shape)
         with stream.reading(xy) as launch:
-            augmentation.normalise(launch, xy, frame, out)
+            filtering.normalise(launch, xy, frame, out)
         return out
 
     def unit_disparity(self, found: Held, out: Held) -> None:

@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from samotion.engines.engine import Array, Engine
-from samotion.runtime.kernels.resizing import Network
-from samotion.runtime.ops.resize import ResizeSet
+from samotion.runtime.kernels.resizing import Network, ResizeSet
 from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
 Held = Any

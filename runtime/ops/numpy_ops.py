@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 
 from samotion.engines.engine import Array, Engine
-from samotion.runtime.kernels.resizing import Network
+from samotion.runtime.kernels.resizing import Network, ResizeSet
 from samotion.runtime.ops import reference
 from samotion.runtime.ops.guided_filter import enlarger
 from samotion.runtime.ops.interface import Canvas, Easel, Held
-from samotion.runtime.ops.preprocess import normalised, signed
-from samotion.runtime.ops.resize import ResizeSet
+from samotion.runtime.ops.resize import network_input
 from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
@@ -26,8 +25,7 @@ class Host:
         return engine(**inputs)
 
     def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: ResizeSet) -> Held:
-        levels = getattr(resize, network)(clip.frames[part], *size)
-        return signed(levels) if network == "tracker" else normalised(levels)
+        return network_input(network, resize, clip.frames[part], size)
 
     def up(self, array: Array) -> Held:
         return array

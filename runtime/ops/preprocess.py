@@ -5,15 +5,9 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
+from samotion.runtime.kernels.tables import MEAN, NORMALISED, SIGNED, STD
 from samotion.runtime.values import Bytes, Float
 
-# ImageNet statistics of RGB in [0, 1], which DINOv2, Depth-Anything-V2 and SAM2 were trained with.
-MEAN = np.array([0.485, 0.456, 0.406], np.float32)
-STD = np.array([0.229, 0.224, 0.225], np.float32)
-# What each of the 256 levels becomes, (3, 256): looking levels up is 20 times faster than scaling pixels.
-LEVELS = np.arange(256, dtype=np.float32)
-NORMALISED = LEVELS * (1 / (255 * STD[:, None])) - (MEAN / STD)[:, None]
-SIGNED = np.repeat(LEVELS[None] / np.float32(127.5) - np.float32(1), 3, axis=0)
 # Frames that a network takes at once on a CPU: more gain nothing and let lanes end far apart.
 FRAMES_A_BATCH = 2
 
@@ -38,7 +32,7 @@ def normalised(frames: Bytes | Float) -> Float:
     return np.ascontiguousarray(((frames - 255 * MEAN) / (255 * STD)).transpose(0, 3, 1, 2), np.float32)
 
 
-def signed(frames: Bytes) -> Float:
+def signed(frames: Bytes | Float) -> Float:
     """Return uint8 RGB frames (T, H, W, 3) as float32 (T, 3, H, W) in [-1, 1]."""
     return _looked_up(frames, SIGNED)
 

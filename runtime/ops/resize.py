@@ -1,33 +1,34 @@
 """How frames are resized for each network: our choice, fast, or exactly as the published system does."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from samotion.runtime.ops.preprocess import resized
+from samotion.runtime.kernels.resizing import Network, ResizeSet
+from samotion.runtime.ops.preprocess import normalised, resized, signed
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Bytes, Float
 
 
-@dataclass(frozen=True)
-class ResizeSet:
-    """For each network what makes frames (T, H, W, 3) uint8 into frames (T, height, width, 3) of levels 0 to 255.
-
-    semantics may leave levels unrounded, float32.
-    """
-
-    tracker: Callable[[Bytes, int, int], Bytes]
-    depth: Callable[[Bytes, int, int], Bytes]
-    semantics: Callable[[Bytes, int, int], Bytes | Float]
-    masks: Callable[[Bytes, int, int], Bytes]
-
-
-def kernels(settings: Settings) -> ResizeSet:
+def resize_set(settings: Settings) -> ResizeSet:
     """Return how the settings want frames resized."""
-    return PUBLISHED if settings.published_resizing else OURS
+    return ResizeSet.PUBLISHED if settings.published_resizing else ResizeSet.OURS
+
+
+def resized_for(network: Network, resize: ResizeSet, frames: Bytes, size: tuple[int, int]) -> Bytes | Float:
+    """Return frames (T, H, W, 3) uint8 resized for a network to (T, *size, 3) of levels 0 to 255.
+
+    size: (height, width). The published set leaves the levels of semantics unrounded, float32.
+    """
+    return _RESIZES[resize][network](frames, *size)
+
+
+def network_input(network: Network, resize: ResizeSet, frames: Bytes, size: tuple[int, int]) -> Float:
+    """Return frames (T, H, W, 3) uint8 as a network's input (T, 3, *size) float32."""
+    levels = resized_for(network, resize, frames, size)
+    return signed(levels) if network == "tracker" else normalised(levels)
 
 
 def _opencv(interpolation: int) -> Callable[[Bytes, int, int], Bytes]:
@@ -51,11 +52,20 @@ def _unrounded(frames: Bytes, height: int, width: int) -> Float:
     return np.stack([cv2.resize(frame.astype(np.float32), (width, height)) for frame in frames]).astype(np.float32)
 
 
-OURS = ResizeSet(
-    _opencv(cv2.INTER_AREA), _opencv(cv2.INTER_CUBIC), _opencv(cv2.INTER_LINEAR), _opencv(cv2.INTER_AREA)
-)
 # run_tapir.py of the published system resizes by mediapy, which takes Pillow's Lanczos; Depth-Anything's image
 # processor in transformers takes Pillow's bicubic; dino_feat.py resizes tensors of floats by torchvision, bilinear,
 # and always up; SAM2's loader of frames calls Pillow's resize, whose default is bicubic.
-_CUBIC = _pillow(Image.Resampling.BICUBIC)
-PUBLISHED = ResizeSet(_pillow(Image.Resampling.LANCZOS), _CUBIC, _unrounded, _CUBIC)
+_RESIZES: dict[ResizeSet, dict[Network, Callable[[Bytes, int, int], Bytes | Float]]] = {
+    ResizeSet.OURS: {
+        "tracker": _opencv(cv2.INTER_AREA),
+        "depth": _opencv(cv2.INTER_CUBIC),
+        "semantics": _opencv(cv2.INTER_LINEAR),
+        "masks": _opencv(cv2.INTER_AREA),
+    },
+    ResizeSet.PUBLISHED: {
+        "tracker": _pillow(Image.Resampling.LANCZOS),
+        "depth": _pillow(Image.Resampling.BICUBIC),
+        "semantics": _unrounded,
+        "masks": _pillow(Image.Resampling.BICUBIC),
+    },
+}

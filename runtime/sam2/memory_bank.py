@@ -2,42 +2,32 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
 
 from samotion.engines.manifest import MasksInput
 from samotion.runtime.ops.interface import Arrays, Held
-from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.values import Float, Int
 
 EMPTY_SLOT = -1
 EMPTY_POINTER = np.float32(-1e4)
 
 
-@dataclass(frozen=True)
 class Memory:
-    """One frame of one object: spatial memory (m, h, w), pointer (d,)."""
+    """One frame of one object: spatial memory (m, h, w), pointer (d,).
 
-    spatial: Held
-    pointer: Held
-
-
-class Unread(Memory):
-    """A memory whose spatial part is made when it is first read: with clicks on many frames most never are.
-
-    encode: returns the spatial memory (m, h, w).
+    spatial: the memory, or what returns it when it is first read: with clicks on many frames most never are.
     """
 
-    def __init__(self, encode: Callable[[], Held], pointer: Held) -> None:
-        # Past the frozen dataclass's own way in, which would ask for the spatial memory now.
-        self.__dict__.update(_encode=encode, pointer=pointer)
+    def __init__(self, spatial: Held | Callable[[], Held], pointer: Held) -> None:
+        self._spatial, self.pointer = spatial, pointer
 
-    @cached_property
+    @property
     def spatial(self) -> Held:
-        """Return the spatial memory, and forget what it is made of."""
-        encode: Callable[[], Held] = self.__dict__.pop("_encode")
-        return encode()
+        """The spatial memory (m, h, w)."""
+        if callable(self._spatial):
+            self._spatial = self._spatial()
+        return self._spatial
 
 
 @dataclass
@@ -122,7 +112,7 @@ def look_up(
     frames: int,
     reverse: bool,
     limits: MasksInput,
-    arrays: Arrays = HOST,
+    arrays: Arrays,
     clicked: int | None = None,
 ) -> Lookup:
     """Return what the objects of ``banks`` attend to on ``frame`` of a clip of ``frames``.

@@ -1,28 +1,23 @@
-"""SAM2 over one clip: every frame encoded once; clicks, memories and tracking for batches of objects."""
+"""SAM2 over one clip: every frame encoded once, then clicks, memories and tracking."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.kernels.resizing import ResizeSet
 from samotion.runtime.ops.interface import Arrays, Canvas, Held
-from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.ops.preprocess import FRAMES_A_BATCH, batches
-from samotion.runtime.ops.resize import ResizeSet, kernels
+from samotion.runtime.ops.resize import resize_set
 from samotion.runtime.progress import Progress
+from samotion.runtime.sam2.mask_prompt import mask_prompt
 from samotion.runtime.sam2.memory_bank import Memory, MemoryBank, look_up
+from samotion.runtime.sam2.scheduler import Scheduler
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages.votes import mask_prompt
 from samotion.runtime.values import Bool, Clip, Float, Int, Prompt
 
 PADDING = -1
-# Bytes that the attention scores of the objects tracked at once may take; one object is tracked whatever it takes.
-SCORES_BYTES = 2**30
-
-Part = TypeVar("Part")
-Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -50,96 +45,46 @@ class Answer:
         return cls(*(arrays.joined([getattr(part, field) for part in parts]) for field in fields))
 
 
-class MaskNetwork:
+class MaskPredictor:
     """SAM2's engines with the features of every frame of one clip; its methods may run on several threads.
 
-    More objects than the engines take at once (``Bundle.most_objects``) go through them in groups.
+    scheduler: which objects go through the engines together. limits: of SAM2, from the bundle's manifest. frames: how
+    many. size: (height, width) of the clip's frames.
     """
 
-    def __init__(
-        self,
-        clip: Clip,
-        bundle: Bundle,
-        progress: Progress,
-        settings: Settings | None = None,
-        arrays: Arrays = HOST,
-    ) -> None:
-        settings = settings or Settings()
+    def __init__(self, clip: Clip, bundle: Bundle, settings: Settings, progress: Progress, arrays: Arrays) -> None:
         self.arrays = arrays
+        self.scheduler = Scheduler(bundle, arrays.steady)
         self.limits = bundle.manifest.masks
         self.frames = len(clip.frames)
         self.size = clip.size
-        self.lanes = bundle.lanes
         self._bundle = bundle
-        self._most = bundle.most_objects
-        self._clicked_frames = 1
         self._easel = arrays.easel(clip, settings.follow_edges)
         self._decoder = bundle.lane("mask_decoder")
         self._memory_encoder = bundle.lane("memory_encoder")
-        self._high_0, self._high_1, self._features = self._encode(clip, bundle, progress, kernels(settings))
+        self._high_0, self._high_1, self._features = self._encode(clip, resize_set(settings), progress)
 
-    def _encode(
-        self, clip: Clip, bundle: Bundle, progress: Progress, resize: ResizeSet
-    ) -> tuple[list[Held], list[Held], list[Held]]:
-        """Return the three feature maps of every frame, each (1, c, h, w)."""
-        engine, side = bundle.lane("mask_encoder"), self.limits.size
-        maps: dict[str, list[Held]] = {"high_0": [], "high_1": [], "features": []}
-
-        def encoded(part: slice) -> dict[str, Held]:
-            return dict(self.arrays.run(engine, image=self.arrays.images(clip, part, "masks", (side, side), resize)))
-
-        with progress.stage("encoder", self.frames) as stage:
-            for answer in bundle.spread(encoded, batches(self.frames, FRAMES_A_BATCH)):
-                count = len(answer["features"])
-                for name, found in maps.items():
-                    found.extend(answer[name][i : i + 1] for i in range(count))
-                stage.advance(count)
-        return maps["high_0"], maps["high_1"], maps["features"]
-
-    def spread(self, work: Callable[[Part], Done], parts: Iterable[Part]) -> Iterator[Done]:
-        """Yield ``work(part)`` of every part in order, several at the same time (see Bundle.spread)."""
-        return self._bundle.spread(work, parts)
-
-    def shares(self, banks: list[MemoryBank]) -> tuple[list[slice], bool]:
-        """Return the slices of ``banks`` to track in a batch each, and whether side by side or one after the other.
-
-        Side by side there is a share for each lane, or several, so that SCORES_BYTES are kept; objects of which a
-        lane each would be too much take turns with all threads.
-        """
-        clicked = max(len(bank.clicked) for bank in banks)
-        slots = min(clicked, self.limits.max_clicked or clicked) + self.limits.memory_frames - 1
-        each = 2 * 4 * slots * (self.limits.size // 16) ** 4  # scores and their softmax, float32
-        lanes = self.lanes if self.lanes * each <= SCORES_BYTES and len(banks) > 1 else 1
-        most = min(SCORES_BYTES // (each * lanes), -(-len(banks) // lanes))
-        return list(batches(len(banks), max(1, most))), lanes > 1
-
-    def click(self, frame: int, prompts: list[Prompt], previous: Held | None = None) -> Answer:
-        """Return the masks that K prompts on ``frame`` ask for, without memory (see ``clicks``)."""
-
-        def clicked(part: slice) -> Answer:
-            return self._clicked([frame], prompts[part], None if previous is None else previous[part])
-
-        return self._in_groups(clicked, len(prompts))
-
-    def clicks(self, prompts: list[Prompt], previous: Held | None = None) -> Answer:
+    def click(self, prompts: list[Prompt], previous: Held | None = None) -> Answer:
         """Return the masks that K prompts, each on its own frame, ask for, without memory.
 
         previous: (K, h, w) logits of the answers that these prompts correct.
         """
 
         def clicked(part: slice) -> Answer:
-            frames = [prompt.frame for prompt in prompts[part]]
-            return self._clicked(frames, prompts[part], None if previous is None else previous[part])
+            own = prompts[part]
+            frames = [prompt.frame for prompt in own]
+            asked = self._votes(own) if previous is None else previous[part]
+            return self._decode(frames, self._maps(self._features, frames), *self._points(own), asked)
 
         return self._in_groups(clicked, len(prompts))
 
     def track(self, frame: int, banks: list[MemoryBank], reverse: bool, in_lane: bool = False) -> Answer:
         """Return the masks of K objects on ``frame`` from what ``banks`` remember of them.
 
-        in_lane: ``spread`` calls this for others at the same time.
+        in_lane: the scheduler calls this for others at the same time.
         """
         attention = (self._bundle.lane if in_lane else self._bundle.engine)("memory_attention")
-        clicked = self._room(banks)
+        clicked = self.scheduler.room(banks)
         horizon = np.asarray(max(1, min(self.frames, self.limits.pointers) - 1), np.float32)
 
         def tracked(part: slice) -> Answer:
@@ -163,7 +108,7 @@ class MaskNetwork:
     def remember(self, frame: int, answer: Answer, clicked: bool) -> list[Memory]:
         """Return what to remember of K objects that were just segmented on ``frame``."""
         memories = []
-        for part in self._groups(len(answer.mask)):
+        for part in self.scheduler.groups(len(answer.mask)):
             own = answer.of(part)
             spatial = self.arrays.run(
                 self._memory_encoder,
@@ -183,27 +128,25 @@ class MaskNetwork:
         """Return what the masks of so many objects are drawn on, frame by frame."""
         return self._easel.canvas(objects)
 
-    def _groups(self, objects: int) -> list[slice]:
-        """Return the slices of ``objects`` that engines take at once."""
-        return list(batches(objects, self._most or max(1, objects)))
+    def _encode(self, clip: Clip, resize: ResizeSet, progress: Progress) -> tuple[list[Held], list[Held], list[Held]]:
+        """Return the three feature maps of every frame, each (1, c, h, w)."""
+        engine, side = self._bundle.lane("mask_encoder"), self.limits.size
+        maps: dict[str, list[Held]] = {"high_0": [], "high_1": [], "features": []}
+
+        def encoded(part: slice) -> dict[str, Held]:
+            return dict(self.arrays.run(engine, image=self.arrays.images(clip, part, "masks", (side, side), resize)))
+
+        with progress.stage("encoder", self.frames) as stage:
+            for answer in self.scheduler.spread(encoded, batches(self.frames, FRAMES_A_BATCH)):
+                count = len(answer["features"])
+                for name, found in maps.items():
+                    found.extend(answer[name][i : i + 1] for i in range(count))
+                stage.advance(count)
+        return maps["high_0"], maps["high_1"], maps["features"]
 
     def _in_groups(self, work: Callable[[slice], Answer], objects: int) -> Answer:
         """Return the answer for all ``objects`` of work that answers for some."""
-        return Answer.joined([work(part) for part in self._groups(objects)], self.arrays)
-
-    def _room(self, banks: list[MemoryBank]) -> int | None:
-        """Return for how many clicked frames to leave room in what is looked up, None for no more than needed."""
-        if not self.arrays.steady:
-            return None
-        most = max(len(bank.clicked) for bank in banks)
-        self._clicked_frames = max(self._clicked_frames, min(most, self.limits.max_clicked or most))
-        return self._clicked_frames
-
-    def _clicked(self, frames: list[int], prompts: list[Prompt], previous: Held | None) -> Answer:
-        """Return the masks that prompts on ``frames``, one for each or one for all, ask for."""
-        points, labels = self._points(prompts)
-        asked = self._votes(prompts) if previous is None else previous
-        return self._decode(frames, self._maps(self._features, frames), points, labels, asked)
+        return Answer.joined([work(part) for part in self.scheduler.groups(objects)], self.arrays)
 
     def _votes(self, prompts: list[Prompt]) -> Float | None:
         """Return the mask prompts (K, h, w) that draw what else is known of the objects, None where nothing is."""

@@ -2,31 +2,29 @@
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import DepthInput
-from samotion.runtime.ops.interface import Arrays
-from samotion.runtime.ops.numpy_ops import HOST
+from samotion.runtime.ops.interface import Arrays, Held
 from samotion.runtime.ops.preprocess import FRAMES_A_BATCH, batches
-from samotion.runtime.ops.resize import OURS, ResizeSet
+from samotion.runtime.ops.resize import resize_set
 from samotion.runtime.progress import Progress
-from samotion.runtime.values import Clip, Disparity
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Clip
 
 
-def estimate(
-    clip: Clip, bundle: Bundle, progress: Progress, kernels: ResizeSet = OURS, arrays: Arrays = HOST
-) -> Disparity:
-    """Return the clip's disparity at frame size, scaled to [0, 1] in each frame (0 where a frame is flat)."""
+def estimate(clip: Clip, bundle: Bundle, settings: Settings, progress: Progress, arrays: Arrays) -> Held:
+    """Return the clip's disparity (T, H, W) float32, larger is nearer, 0 to 1 in each frame (0 if it is flat)."""
     inner = network_size(clip.size, bundle.manifest.depth)
-    engine = bundle.lane("depth")
+    resize, engine = resize_set(settings), bundle.lane("depth")
     values = arrays.empty("depth", (len(clip.frames), *clip.size))
 
     def fill(part: slice) -> int:
-        image = arrays.images(clip, part, "depth", inner, kernels)
+        image = arrays.images(clip, part, "depth", inner, resize)
         arrays.unit_disparity(arrays.run(engine, image=image)["disparity"], values[part])
         return len(image)
 
     with progress.stage("depth", len(clip.frames)) as stage:
         for count in bundle.spread(fill, batches(len(clip.frames), FRAMES_A_BATCH)):
             stage.advance(count)
-    return Disparity(values)
+    return values
 
 
 def network_size(frame: tuple[int, int], wanted: DepthInput) -> tuple[int, int]:

@@ -4,35 +4,35 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.manifest import SemanticsInput
-from samotion.runtime.ops.interface import Arrays
-from samotion.runtime.ops.numpy_ops import HOST
-from samotion.runtime.ops.resize import OURS, ResizeSet
+from samotion.runtime.ops.interface import Arrays, Held
+from samotion.runtime.ops.resize import resize_set
 from samotion.runtime.progress import Progress
-from samotion.runtime.values import Clip, Features, Tracks
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Clip, Tracks
 
 
 def describe(
     clip: Clip,
     tracks: Tracks,
     bundle: Bundle,
+    settings: Settings,
     progress: Progress,
-    kernels: ResizeSet = OURS,
-    arrays: Arrays = HOST,
-) -> Features:
-    """Return one feature a track: the cell of its query frame's grid that its query point falls into."""
+    arrays: Arrays,
+) -> Held:
+    """Return features (N, C) float32: for each track the cell of its query frame's grid with its query point."""
     height, width = network_size(clip.size, bundle.manifest.semantics)
-    engine = bundle.lane("semantics")
+    resize, engine = resize_set(settings), bundle.lane("semantics")
     asked = np.unique(arrays.down(tracks.query_frame))
     values = arrays.empty("semantics", (len(tracks.xy), channels(bundle)))
 
     def fill(frame: int) -> None:
-        image = arrays.images(clip, slice(frame, frame + 1), "semantics", (height, width), kernels)
+        image = arrays.images(clip, slice(frame, frame + 1), "semantics", (height, width), resize)
         arrays.sample(arrays.run(engine, image=image)["keys"][0], tracks, frame, clip.size, values)
 
     with progress.stage("features", len(asked)) as stage:
         for _ in bundle.spread(fill, asked.tolist()):
             stage.advance()
-    return Features(values)
+    return values
 
 
 def channels(bundle: Bundle) -> int:

@@ -3,11 +3,10 @@
 import numpy as np
 
 from samotion.engines.bundle import Bundle
-from samotion.runtime.ops.interface import Arrays
-from samotion.runtime.ops.numpy_ops import HOST
+from samotion.runtime.ops.interface import Arrays, Held
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Bool, Clip, Disparity, Features, Float, MotionLabels, Tracks
+from samotion.runtime.values import Bool, Clip, Float, MotionLabels, Tracks
 
 # The first threshold that at least ENOUGH tracks exceed is taken; long clips ask for more.
 THRESHOLDS = (0.95, 0.93, 0.90, 0.85, 0.80, 0.75, 0.70)
@@ -22,16 +21,17 @@ STILL = 0.3
 def label(
     clip: Clip,
     tracks: Tracks,
-    disparity: Disparity,
-    features: Features,
+    disparity: Held,
+    features: Held,
     bundle: Bundle,
     settings: Settings,
     progress: Progress,
-    arrays: Arrays = HOST,
+    arrays: Arrays,
 ) -> MotionLabels:
     """Return each track's probability of moving by itself and the tracks chosen as dynamic.
 
-    tracks, disparity, features: where ``arrays`` has them; what comes back is on the host.
+    disparity: (T, H, W), see depth.estimate. features: (N, C), see features.describe. These and tracks: where
+    ``arrays`` has them; what comes back is on the host.
 
     Where the settings limit the frames that the network sees at once, a longer clip is seen as several interleaved
     ones, and a track's probability is their mean, each weighted by the frames in which it shows the track.
@@ -41,18 +41,19 @@ def label(
     frames = len(clip.frames)
     pace = 1 if settings.motion_frames is None else -(-frames // settings.motion_frames)
     xy, engine = arrays.normalised_xy(tracks.xy, clip.size), bundle.engine("motion")
-    visible, maps = arrays.down(tracks.visible), disparity.values
+    visible = arrays.down(tracks.visible)
     total, weight = np.zeros(len(xy)), np.zeros(len(xy))
     with progress.stage("motion", pace) as stage:
         for first in range(pace):
+            seen_at = range(first, frames, pace)
             answer = arrays.run(
                 engine,
                 xy=arrays.every(xy, first, pace),
                 visible=arrays.every(tracks.visible, first, pace),
                 visibility=arrays.every(tracks.visibility, first, pace),
                 confidence=arrays.every(tracks.confidence, first, pace),
-                disparity=maps if pace == 1 else arrays.joined([maps[t : t + 1] for t in range(first, frames, pace)]),
-                semantics=features.values,
+                disparity=disparity if pace == 1 else arrays.joined([disparity[t : t + 1] for t in seen_at]),
+                semantics=features,
             )
             seen = visible[:, first::pace].sum(axis=1)
             total += seen * arrays.down(answer["probability"]).astype(np.float64)

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.runtime.ops.preprocess import batches
-from samotion.runtime.values import Bool, Float, Prompt, TrackGroup
+from samotion.runtime.settings import Settings
+from samotion.runtime.values import Bool, Float, Prompt, TrackGroup, Tracks
 
-CONFIDENT = 0.9
 COVERED = 0.7
 # Pixels between an object's points and a background click: nearer ones may sit on the object's edge.
 MARGIN = 6.0
@@ -20,9 +20,9 @@ IN_CACHE = 2**14  # distances worked on at once
 Real = NDArray[np.floating[Any]]
 
 
-def promptable(visible: Bool, confidence: Float, above: float = CONFIDENT) -> Bool:
-    """Where a point may be clicked: visible (N, T) and confidence (N, T) above 0.9 (SegAnyMo) or ``above``."""
-    return visible & (confidence > above)
+def promptable(tracks: Tracks, settings: Settings) -> Bool:
+    """Return where a point may be clicked (N, T): visible, with a confidence above ``click_confidence``."""
+    return tracks.visible & (tracks.confidence > settings.click_confidence)
 
 
 def in_mask(points: Float, mask: Bool) -> Bool:
@@ -51,45 +51,27 @@ def _squared_distances(points: Real, others: Real) -> Iterator[Real]:
         yield dx
 
 
-def prompts_for(
-    group: TrackGroup,
-    xy: Float,
-    visible: Bool,
-    confidence: Float,
-    step: int,
-    clicks: int = 1,
-    background: tuple[Float, Bool] | None = None,
-    background_clicks: int = 0,
-    above: float = CONFIDENT,
-) -> list[Prompt]:
-    """Return an object's prompts: on its own frame first, then on every ``step``-th frame from 0 on.
+def prompts_for(group: TrackGroup, dynamic: Tracks, static: Tracks, settings: Settings) -> list[Prompt]:
+    """Return an object's prompts: on its own frame first, then on every ``prompt_step``-th frame from 0 on.
 
-    xy (N, T, 2), visible and confidence (N, T): the dynamic tracks that ``group.tracks`` (N,) selects from.
-    A frame without a promptable point of the object gets no prompt. The first click is the densest point
-    (SegAnyMo); up to ``clicks`` − 1 further ones spread over the object by farthest-point sampling.
-    background: xy (M, T, 2) and visible (M, T) of static tracks, from which up to ``background_clicks`` negative
-    clicks follow the positive ones, half just outside the object and half spread over the frame.
+    dynamic: the tracks that ``group.tracks`` (N,) selects from. A frame without a promptable point of the object gets
+    no prompt. The first click is the densest point (SegAnyMo); up to ``clicks`` − 1 further ones spread over the
+    object by farthest-point sampling. static: tracks from which up to ``background_clicks`` negative clicks follow
+    the positive ones, half just outside the object and half spread over the frame.
     """
-    points = xy[group.tracks]
-    shown = promptable(visible, confidence, above)[group.tracks]
+    points = dynamic.xy[group.tracks]
+    shown = promptable(dynamic, settings)[group.tracks]
     own = group.prompt.frame
     prompts = []
-    for frame in [own, *(frame for frame in range(0, xy.shape[1], step) if frame != own)]:
+    for frame in [own, *(frame for frame in range(0, points.shape[1], settings.prompt_step) if frame != own)]:
         inside = points[shown[:, frame], frame]
         if not len(inside):
             continue
-        positive = inside[spread(inside, [densest(inside)], clicks)]
-        negative = np.empty((0, 2), np.float32)
-        if background is not None and background_clicks:
-            outside = background[0][background[1][:, frame], frame]
-            negative = background_points(outside, inside, background_clicks)
-        prompts.append(
-            Prompt(
-                frame=frame,
-                xy=np.concatenate([positive, negative]).astype(np.float32),
-                positive=np.arange(len(positive) + len(negative)) < len(positive),
-            )
-        )
+        xy = positive = inside[spread(inside, [densest(inside)], settings.clicks)]
+        if settings.background_clicks:
+            outside = static.xy[static.visible[:, frame], frame]
+            xy = np.concatenate([positive, background_points(outside, inside, settings.background_clicks)])
+        prompts.append(Prompt(frame, xy.astype(np.float32), np.arange(len(xy)) < len(positive)))
     return prompts
 
 

@@ -5,20 +5,13 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.kernels.resizing import ResizeSet
 from samotion.runtime.ops.interface import Arrays, Held
-from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.ops.preprocess import FRAMES_A_BATCH, batches
-from samotion.runtime.ops.resize import ResizeSet, kernels
-from samotion.runtime.ops.visibility import filter_tracks
+from samotion.runtime.ops.resize import resize_set
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Clip, Float, Int, Tracks
-
-
-def track(clip: Clip, bundle: Bundle, settings: Settings, progress: Progress) -> Tracks:
-    """Return filtered tracks of a seeded uniform sample of grid points, in pixels of the clip's frames."""
-    queries = sample_queries(clip, settings)
-    return filter_tracks(*follow(clip, queries, bundle, settings, progress), queries[:, 0])
+from samotion.runtime.values import Clip, Float, Int
 
 
 def follow(
@@ -27,7 +20,7 @@ def follow(
     bundle: Bundle,
     settings: Settings,
     progress: Progress,
-    arrays: Arrays = HOST,
+    arrays: Arrays,
 ) -> tuple[Held, Held, Held]:
     """Return where query points go, every one of them, before any filtering.
 
@@ -39,7 +32,7 @@ def follow(
     points = queries.astype(np.float32)
     points[:, 1:] *= scale[::-1]
     with progress.stage("tracks", len(clip.frames) + len(points)) as stage:
-        low, high = _feature_grids(clip, bundle, size, kernels(settings), arrays, stage.advance)
+        low, high = _feature_grids(clip, bundle, size, resize_set(settings), arrays, stage.advance)
         given = arrays.up(points)
         xy, occlusion, distance = _follow(given, low, high, bundle, settings.point_chunk, arrays, stage.advance)
     arrays.in_frame(xy, queries, scale)

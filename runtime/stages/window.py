@@ -9,10 +9,8 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.ops.interface import Arrays
-from samotion.runtime.ops.numpy_ops import HOST
-from samotion.runtime.ops.resize import kernels
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam2.predictor import MaskNetwork
+from samotion.runtime.sam2.predictor import MaskPredictor
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.depth import estimate
 from samotion.runtime.stages.features import describe
@@ -39,35 +37,35 @@ class Stages:
     bundle: Bundle
     settings: Settings
     progress: Progress
-    arrays: Arrays = HOST
+    arrays: Arrays
     seconds: dict[str, float] = field(default_factory=dict)
 
     def motion(self) -> tuple[Tracks, MotionLabels]:
         """Return the clip's tracks and which of them move by themselves; raises EngineError."""
-        clip, bundle, progress, arrays = self.clip, self.bundle, self.progress, self.arrays
+        clip, bundle, settings = self.clip, self.bundle, self.settings
+        progress, arrays = self.progress, self.arrays
         if len(clip.frames) < 2:  # a single frame shows no motion
             return _no_tracks(len(clip.frames)), _NO_LABELS
-        resize = kernels(self.settings)
         with self.timed("tracks"):
-            queries = sample_queries(clip, self.settings)
-            followed = follow(clip, queries, bundle, self.settings, progress, arrays)
+            queries = sample_queries(clip, settings)
+            followed = follow(clip, queries, bundle, settings, progress, arrays)
         with self.timed("depth"):
-            disparity = estimate(clip, bundle, progress, resize, arrays)
+            disparity = estimate(clip, bundle, settings, progress, arrays)
         # How many tracks are left is the first that a GPU is waited for, with depth on its way.
         with self.timed("tracks"):
             held = arrays.filtered(*followed, queries[:, 0])
         with self.timed("features"):
-            features = describe(clip, held, bundle, progress, resize, arrays)
+            features = describe(clip, held, bundle, settings, progress, arrays)
         with self.timed("motion"):
-            labels = label(clip, held, disparity, features, bundle, self.settings, progress, arrays)
+            labels = label(clip, held, disparity, features, bundle, settings, progress, arrays)
         return arrays.down_tracks(held), labels
 
-    def network(self) -> MaskNetwork:
+    def network(self) -> MaskPredictor:
         """Return SAM2 with every frame encoded."""
         with self.timed("encoder"):
-            return MaskNetwork(self.clip, self.bundle, self.progress, self.settings, self.arrays)
+            return MaskPredictor(self.clip, self.bundle, self.settings, self.progress, self.arrays)
 
-    def objects(self, tracks: Tracks, labels: MotionLabels, network: MaskNetwork) -> ObjectMasks:
+    def objects(self, tracks: Tracks, labels: MotionLabels, network: MaskPredictor) -> ObjectMasks:
         """Return the masks of the objects that the dynamic tracks belong to."""
         settings = self.settings
         moving, static = tracks.select(labels.dynamic), tracks.select(labels.probability < STILL)
@@ -87,7 +85,7 @@ class Stages:
         self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - begun
 
 
-def find_groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: Settings) -> list[TrackGroup]:
+def find_groups(moving: Tracks, static: Tracks, network: MaskPredictor, settings: Settings) -> list[TrackGroup]:
     """Return the objects that stage 1 finds, asking ``network`` for one object at a time.
 
     They are completed by tracks that move beside them where the settings say so.
@@ -97,10 +95,10 @@ def find_groups(moving: Tracks, static: Tracks, network: MaskNetwork, settings: 
         still = static.xy[static.visible[:, frame], frame]
         around = background_points(still, click[None], settings.background_clicks)
         xy = np.concatenate([click[None], around]).astype(np.float32)
-        answer = network.click(frame, [Prompt(frame, xy, np.arange(len(xy)) < 1)])
+        answer = network.click([Prompt(frame, xy, np.arange(len(xy)) < 1)])
         return network.at_frame_size(frame, network.arrays.filled(answer.mask)[0])
 
-    groups = group_tracks(moving.xy, promptable(moving.visible, moving.confidence, settings.click_confidence), ask)
+    groups = group_tracks(moving.xy, promptable(moving, settings), ask)
     if settings.complete_within is None:
         return groups
     radius = settings.complete_within * float(np.hypot(*network.size))

@@ -83,13 +83,13 @@ def test_one_group_for_each_true_object() -> None:
     tracks = tracks_at(places, visible)
     owner = np.array([1, 1, 2, 3])
     tracks.confidence[3] = 0.5  # object 3 has no point that may be clicked
-    first, second = true_groups(tracks, owner, 0.9)
+    first, second = true_groups(tracks, owner, Settings())
     assert first.tracks.tolist() == [True, True, False, False]
     assert first.prompt.frame == 2
     assert first.prompt.xy.tolist() in ([list(LEFT)], [[6.0, 10.0]])
     assert second.tracks.tolist() == [False, False, True, False]
     assert second.prompt.frame == 0
-    assert true_groups(tracks.select(np.zeros(4, np.bool_)), owner[:0], 0.9) == []
+    assert true_groups(tracks.select(np.zeros(4, np.bool_)), owner[:0], Settings()) == []
 
 
 def test_drawn_points_lie_where_they_should() -> None:

@@ -6,22 +6,21 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.kernels import test_augmentation_kernel as augmentation
 from tests.kernels import test_depth_kernel as depth
 from tests.kernels import test_features_kernel as features
 from tests.kernels import test_filtering_kernel as filtering
 from tests.kernels import test_masks_kernel as masks
 from tests.kernels import test_memory_kernel as memory
 from tests.kernels import test_resizing_kernel as resizing
+from tests.support import kernel_twins
 from tests.support.kernels_host import Numbers
 from tests.support.opencv_code import own_code
 
 from samotion.engines.device import Device
 from samotion.engines.errors import EngineError
-from samotion.runtime.kernels import twins
 from samotion.runtime.kernels.device import CudaModules, _value
 from samotion.runtime.kernels.launching import Buffers
-from samotion.runtime.kernels.resizing import recipe
+from samotion.runtime.kernels.resizing import ResizeSet, recipe
 
 RNG = np.random.default_rng(0)
 on_gpu = pytest.mark.gpu
@@ -78,6 +77,7 @@ def test_filtering(tracks: int, gpu: Gpu) -> None:
     filtering.compare(filtering.many(tracks), gpu)
     queries = np.stack([RNG.integers(0, 7, tracks), *RNG.integers(0, 480, (2, tracks))], axis=1).astype(np.float32)
     xy = RNG.random((tracks, 7, 2), np.float32) * 256
+    filtering.compare_normalised(xy * 900, (480, 854), gpu)
     filtering.compare_in_frame((xy, queries, np.array([0.3, 0.53], np.float32)), gpu)
 
 
@@ -99,10 +99,8 @@ def test_masks(share: float, gpu: Gpu) -> None:
     logits = np.where(RNG.random((3, 256, 256)) < share, -1, 1).astype(np.float32)
     masks.compare_holes(logits, gpu)
     smooth = RNG.normal(0, 4, (3, 64, 64)).astype(np.float32)
-    wanted = twins.enlarged_masks(smooth, 480, 854)
+    wanted = kernel_twins.enlarged_masks(smooth, 480, 854)
     np.testing.assert_array_equal(masks.enlarged(smooth, 480, 854, gpu), wanted)
-    masks.compare_labels(wanted, np.array([1, 2, 7]), gpu)
-    masks.compare_labels(wanted, np.array([1, 2, 700]), gpu)
 
 
 @on_gpu
@@ -113,24 +111,13 @@ def test_features(gpu: Gpu) -> None:
 
 
 @on_gpu
-@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("published", list(ResizeSet))
 @pytest.mark.parametrize("network", resizing.NETWORKS)
-def test_resizing(network: Any, published: bool, gpu: Gpu) -> None:
+def test_resizing(network: Any, published: ResizeSet, gpu: Gpu) -> None:
     frame = RNG.integers(0, 256, (480, 854, 3), np.uint8)
     for size in ((256, 256), (294, 518), (490, 868), (1024, 1024), (240, 427)):
         made = recipe((480, 854), size, network, published)
-        np.testing.assert_array_equal(resizing.by_kernel(frame, made, gpu), twins.planes(frame, made))
-
-
-@on_gpu
-@pytest.mark.parametrize("as_trained", [False, True])
-def test_augmentation(as_trained: bool, gpu: Gpu) -> None:
-    size = 300, 24
-    xy = RNG.uniform(-1, 1, (*size, 2)).astype(np.float32)
-    trusts = RNG.random((2, *size), np.float32)
-    case = xy, RNG.random(size) < 0.7, trusts[0], trusts[1], RNG.random((24, 120, 213), np.float32)
-    augmentation.compare(case, as_trained, gpu)
-    augmentation.compare_normalised(xy * 900, (480, 854), gpu)
+        np.testing.assert_array_equal(resizing.by_kernel(frame, made, gpu), kernel_twins.planes(frame, made))
 
 
 class Pointed:

@@ -8,7 +8,7 @@ from hypothesis.extra import numpy as arrays
 from tests.support.kernels_host import Host, Place
 
 from samotion.runtime.kernels import filtering
-from samotion.runtime.ops.reference import in_frame
+from samotion.runtime.ops.reference import in_frame, normalised_xy
 from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.values import Float, Int
 
@@ -112,3 +112,19 @@ def compare_in_frame(case: tuple[Float, Float, Float], place: Place) -> None:
     with np.errstate(over="ignore", under="ignore"):
         in_frame(xy, queries, scale)
     np.testing.assert_array_equal(place.take(there), xy)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    arrays.arrays(np.float32, (3, 2, 2), elements=st.one_of(st.floats(-50, 2000, width=32), FLOATS)),
+    st.tuples(*[st.integers(16, 1000)] * 2),
+)
+def test_pixels_are_normalised_as_in_the_runtime(xy: Float, size: tuple[int, int]) -> None:
+    compare_normalised(xy, size, Host())
+
+
+def compare_normalised(xy: Float, size: tuple[int, int], place: Place) -> None:
+    out = place.allocate({"xy": (xy.shape, np.float32)})["xy"]
+    filtering.normalise(place, place.put(xy), size, out)
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(place.take(out), normalised_xy(xy, size))

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from tests.support import kernel_twins
 from tests.support.kernels_host import Host, Place
 from tests.support.opencv_code import own_code
 
-from samotion.runtime.kernels import masks, tables, twins
+from samotion.runtime.kernels import masks, tables
 from samotion.runtime.ops import reference
-from samotion.runtime.output.writer import labels_of
-from samotion.runtime.values import Bool, Float, Int
+from samotion.runtime.values import Bool, Float
 
 SIDES = st.integers(1, 12)
 LOGITS = st.one_of(st.sampled_from([-1.0, 1.0, 0.0, -0.0, np.nan, np.inf, -np.inf]), st.floats(-9, 9, width=32))
@@ -80,7 +80,7 @@ def enlarged(logits: Float, height: int, width: int, place: Place) -> Bool:
 @given(logits_of(), st.integers(1, 30), st.integers(1, 30), ORDERS)
 def test_enlarged_masks_are_those_of_the_twin(logits: Float, height: int, width: int, order: int) -> None:
     with np.errstate(invalid="ignore"):
-        wanted = twins.enlarged_masks(logits, height, width)
+        wanted = kernel_twins.enlarged_masks(logits, height, width)
     assert enlarged(logits, height, width, Host(order)).tobytes() == wanted.tobytes()
 
 
@@ -95,24 +95,3 @@ def test_enlarged_masks_are_opencv_s(size: tuple[int, int]) -> None:
     assert not (found != (own > 0))[np.abs(own) > 1e-5].any()
     assert not (found != (default > 0))[np.abs(own) > 1e-3].any()
     assert (found != (default > 0)).mean() < 1e-3
-
-
-@st.composite
-def painted(draw: st.DrawFn) -> tuple[Bool, list[int]]:
-    identities = sorted(draw(st.sets(st.one_of(st.integers(1, 9), st.integers(250, 65535)), max_size=5)))
-    shape = len(identities), draw(SIDES), draw(SIDES)
-    return draw(arrays.arrays(np.bool_, shape)), identities
-
-
-@settings(deadline=None, max_examples=60)
-@given(painted(), ORDERS)
-def test_lower_ids_are_painted_on_top(case: tuple[Bool, list[int]], order: int) -> None:
-    found, identities = case[0], np.array(case[1], np.int64)
-    compare_labels(found, identities, Host(order))
-
-
-def compare_labels(found: Bool, identities: Int, place: Place) -> None:
-    wanted = labels_of(found, identities)
-    labels = place.allocate({"labels": (wanted.shape, wanted.dtype.type)})["labels"]
-    masks.paint(place, place.put(found), place.put(identities), labels)
-    assert place.take(labels).tobytes() == wanted.tobytes()

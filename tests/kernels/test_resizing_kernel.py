@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tests.support import opencv_code
+from tests.support import kernel_twins, opencv_code
 from tests.support.kernels_host import Host, Place
 
-from samotion.runtime.kernels import resizing, twins
-from samotion.runtime.ops.preprocess import normalised, signed
-from samotion.runtime.ops.resize import OURS, PUBLISHED
+from samotion.runtime.kernels import resizing
+from samotion.runtime.kernels.resizing import ResizeSet
+from samotion.runtime.ops.resize import network_input
 from samotion.runtime.values import Bytes, Float
 
 NETWORKS = get_args(resizing.Network)
@@ -26,12 +26,6 @@ def by_kernel(frame: Bytes, made: resizing.Recipe, place: Place) -> Float:
     planes = place.allocate({"planes": ((3, *made.size), np.float32)})["planes"]
     resizing.resize(place, place.put(frame), made, tuple(place.put(array) for array in made.arrays), planes)
     return place.take(planes)
-
-
-def by_runtime(frame: Bytes, size: tuple[int, int], network: str, published: bool) -> Float:
-    resized = getattr(PUBLISHED if published else OURS, network)(frame[None], *size)
-    planes: Float = (signed if network == "tracker" else normalised)(resized)[0]
-    return planes
 
 
 @pytest.fixture
@@ -48,22 +42,24 @@ def frames(draw: st.DrawFn) -> Bytes:
 
 
 @settings(deadline=None, max_examples=150)
-@given(frames(), st.tuples(SIDES, SIDES), st.sampled_from(NETWORKS), st.booleans(), st.integers(0, 2))
+@given(frames(), st.tuples(SIDES, SIDES), st.sampled_from(NETWORKS), st.sampled_from(ResizeSet), st.integers(0, 2))
 def test_every_bit_is_the_twin_s(
-    frame: Bytes, size: tuple[int, int], network: resizing.Network, published: bool, order: int
+    frame: Bytes, size: tuple[int, int], network: resizing.Network, resize: ResizeSet, order: int
 ) -> None:
-    made = resizing.recipe(frame.shape[:2], size, network, published)
-    assert by_kernel(frame, made, Host(order)).tobytes() == twins.planes(frame, made).tobytes()
+    made = resizing.recipe(frame.shape[:2], size, network, resize)
+    assert by_kernel(frame, made, Host(order)).tobytes() == kernel_twins.planes(frame, made).tobytes()
 
 
 @pytest.mark.usefixtures("own_code")
-@pytest.mark.parametrize("published", [False, True])
+@pytest.mark.parametrize("resize", list(ResizeSet))
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("size", SIZES)
-def test_what_the_runtime_makes_of_a_frame(size: tuple[int, int], network: resizing.Network, published: bool) -> None:
-    found = twins.planes(FRAME, resizing.recipe((48, 84), size, network, published))
-    wanted = by_runtime(FRAME, size, network, published)
-    if published and network == "semantics":
+def test_what_the_runtime_makes_of_a_frame(
+    size: tuple[int, int], network: resizing.Network, resize: ResizeSet
+) -> None:
+    found = kernel_twins.planes(FRAME, resizing.recipe((48, 84), size, network, resize))
+    wanted = network_input(network, resize, FRAME[None], size)[0]
+    if resize is ResizeSet.PUBLISHED and network == "semantics":
         np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
     else:
         np.testing.assert_array_equal(found, wanted)
@@ -72,8 +68,8 @@ def test_what_the_runtime_makes_of_a_frame(size: tuple[int, int], network: resiz
 @pytest.mark.parametrize("network", NETWORKS)
 @pytest.mark.parametrize("size", SIZES)
 def test_opencv_s_fast_library_is_a_level_off_at_most(size: tuple[int, int], network: resizing.Network) -> None:
-    made = resizing.recipe((48, 84), size, network)
-    off = np.abs(twins.planes(FRAME, made) - by_runtime(FRAME, size, network, False))
+    made = resizing.recipe((48, 84), size, network, ResizeSet.OURS)
+    off = np.abs(kernel_twins.planes(FRAME, made) - network_input(network, ResizeSet.OURS, FRAME[None], size)[0])
     level = np.diff(made.levels, axis=1).max(axis=1)[:, None, None]
     assert (off <= 1.001 * level).all()
     assert (off > 0).mean() < (0.06 if network == "depth" else 1e-12)
@@ -83,6 +79,7 @@ def test_an_area_of_halves_rounds_as_opencv_does() -> None:
     frame = np.zeros((4, 12, 3), np.uint8)
     frame[0, ::2] = np.arange(1, 7)[:, None]
     for size in ((2, 6), (1, 3), (4, 6), (2, 12)):
-        made = resizing.recipe((4, 12), size, "tracker")
+        made = resizing.recipe((4, 12), size, "tracker", ResizeSet.OURS)
         assert made.rule == resizing.MEAN_OF
-        np.testing.assert_array_equal(by_kernel(frame, made, Host()), by_runtime(frame, size, "tracker", False))
+        wanted = network_input("tracker", ResizeSet.OURS, frame[None], size)[0]
+        np.testing.assert_array_equal(by_kernel(frame, made, Host()), wanted)

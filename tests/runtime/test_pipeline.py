@@ -10,6 +10,7 @@ from samotion.engines.bundle import Bundle
 from samotion.runtime.cli import DEMO
 from samotion.runtime.identity.match import Identified
 from samotion.runtime.identity.propagate import follow, remember
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.pipeline import segment
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
@@ -60,7 +61,7 @@ def test_known_objects_are_followed_into_the_next_window(demo: Result, movers: B
     names = np.arange(4, 4 + len(movers))
     with Bundle.load() as bundle:
         settings = Settings(window=24, overlap=6).override(bundle.settings)
-        before, after = (Stages(demo.clip.part(part), bundle, settings, Progress()) for part in (FIRST, SECOND))
+        before, after = (Stages(demo.clip.part(part), bundle, settings, Progress(), HOST) for part in (FIRST, SECOND))
         known = remember(Identified(movers[:, FIRST], names, 0 * names), before.network(), settings)
         assert [sorted(item.memories) for item in known] == [[-5, -4, -3, -2, -1]] * len(movers)
         found = follow(known, after.motion()[0], after.network(), 6, settings, Progress())

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from samotion.runtime.sam2.mask_prompt import drawn
 from samotion.runtime.stages.prompts import background_points, densest, in_mask, spread
-from samotion.runtime.stages.votes import drawn
 from samotion.runtime.values import Bool, Float
 
 Rng = np.random.Generator

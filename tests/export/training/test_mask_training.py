@@ -11,7 +11,7 @@ from samotion.export.training.masks.mask_clips import CLICKS, clicks, some_click
 from samotion.export.training.masks.mask_losses import clip_loss, image_loss
 from samotion.export.training.masks.tracked_clicks import tracked_clicks
 from samotion.export.training.photographs import Photographs
-from samotion.runtime.stages.votes import LOGIT
+from samotion.runtime.sam2.mask_prompt import LOGIT
 from samotion.runtime.values import Bool
 
 

@@ -19,7 +19,7 @@ from samotion.runtime.identity.point_support import cut_drift, group_of, hold
 from samotion.runtime.identity.propagate import MOST_WINDOWS, Known, Tail, follow, remember
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam2.predictor import MaskNetwork
+from samotion.runtime.sam2.predictor import MaskPredictor
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.windows import windows_of
 from samotion.runtime.stages.window import Stages
@@ -37,7 +37,7 @@ def test_tails_give_back_their_masks(count: int, height: int, width: int, seed: 
 
 
 def test_what_was_never_seen_is_not_remembered() -> None:
-    network = cast(MaskNetwork, SimpleNamespace(limits=SimpleNamespace(memory_frames=5), frames=3))
+    network = cast(MaskPredictor, SimpleNamespace(limits=SimpleNamespace(memory_frames=5), frames=3))
     seen = Identified(np.zeros((2, 3, 8, 8), np.bool_), np.array([1, 2]), np.array([0, 0]))
     assert remember(seen, network, Settings()) == []
 
@@ -54,7 +54,7 @@ def test_memory_alone_follows_what_shows_no_points() -> None:
     clip = Clip("c", frames, Fraction(24), (120, 160), index, 16, index / 24)
     with Bundle.load() as bundle:
         how = Settings(window=16, overlap=6).override(bundle.settings)
-        networks = [Stages(part, bundle, how, Progress()).network() for part in (clip.part(slice(6)), clip)]
+        networks = [Stages(part, bundle, how, Progress(), HOST).network() for part in (clip.part(slice(6)), clip)]
         known = remember(Identified(truth[:, :6], np.array([4]), np.array([0])), networks[0], how)
         found = follow(known, points([-1] * 16), networks[1], 6, how, Progress())
     assert np.array_equal(found.masks[:, :6], truth[:, :6])
@@ -159,8 +159,8 @@ class Script:
         tracks = Tracks(np.zeros((*shown.shape, 2), np.float32), shown > 0, shown, shown, np.zeros(1, np.int64))
         return tracks, MotionLabels(np.ones(1, np.float32), np.array([bool(self._own)]))
 
-    def network(self) -> MaskNetwork:
-        return cast(MaskNetwork, SimpleNamespace(frames=len(self.clip.frames)))
+    def network(self) -> MaskPredictor:
+        return cast(MaskPredictor, SimpleNamespace(frames=len(self.clip.frames)))
 
     def objects(self, *_: object) -> ObjectMasks:
         return ObjectMasks(np.concatenate([box(*[left] * len(self.clip.frames)) for left in self._own]))
@@ -177,7 +177,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         objects = zip(seen.identities, seen.still, seen.masks, strict=True)
         return [Known(int(name), int(still), {}, Tail(own)) for name, still, own in objects]
 
-    def followed(known: list[Known], _: Tracks, network: MaskNetwork, *__: object) -> Identified:
+    def followed(known: list[Known], _: Tracks, network: MaskPredictor, *__: object) -> Identified:
         masks = [np.repeat(item.tail.last(1), network.frames, axis=0) for item in known]
         stack = np.stack(masks) if masks else np.zeros((0, network.frames, 20, 60), np.bool_)
         names = np.array([item.identity for item in known], np.int64)

@@ -3,7 +3,8 @@
 import cv2
 import numpy as np
 
-from samotion.runtime.ops.preprocess import MEAN, STD, normalised, resized, signed
+from samotion.runtime.kernels.tables import MEAN, STD
+from samotion.runtime.ops.preprocess import normalised, resized, signed
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 17, 23, 3), np.uint8)
 

@@ -16,11 +16,12 @@ from samotion.export.networks.sam2 import HieraParams, Sam2, Sam2Params, graphs
 from samotion.export.networks.sam2.reference_loop import Tracker
 from samotion.export.presets import masks_input
 from samotion.export.weights.load import random_state
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.ops.preprocess import normalised
 from samotion.runtime.ops.reference import fill_holes
 from samotion.runtime.progress import Progress
-from samotion.runtime.sam2.memory_bank import MemoryBank, Unread
-from samotion.runtime.sam2.predictor import Answer, MaskNetwork
+from samotion.runtime.sam2.memory_bank import Memory, MemoryBank
+from samotion.runtime.sam2.predictor import Answer, MaskPredictor
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages import masks
 from samotion.runtime.stages.masks import segment_objects
@@ -42,7 +43,7 @@ TINY = Sam2Params(
 FRAMES = 14
 
 
-def network(params: Sam2Params, clip: Clip, most_objects: int | None = None) -> tuple[Sam2, MaskNetwork]:
+def network(params: Sam2Params, clip: Clip, most_objects: int | None = None) -> tuple[Sam2, MaskPredictor]:
     """Return a model and the runtime over its graphs, run by PyTorch itself, at most so many objects at once."""
     model = Sam2(params).eval()
     model.load_state_dict(random_state(model, 3))
@@ -71,7 +72,7 @@ def network(params: Sam2Params, clip: Clip, most_objects: int | None = None) -> 
         lanes=1,
         most_objects=most_objects,
     )
-    return model, MaskNetwork(clip, cast(Bundle, bundle), Progress())
+    return model, MaskPredictor(clip, cast(Bundle, bundle), Settings(), Progress(), HOST)
 
 
 @pytest.fixture
@@ -148,7 +149,7 @@ CLICKED = [[0, 3, 6, 9, 12], [3, 4, 5, 6], [6], [0, 1, 6, 13], [3, 9]]
 def test_objects_together_are_as_each_alone(clip: Clip, clicks: int, monkeypatch: pytest.MonkeyPatch) -> None:
     corrected: list[bool] = []
 
-    def asked_again(own: list[Answer], pairs: list[Any], network: MaskNetwork) -> None:
+    def asked_again(own: list[Answer], pairs: list[Any], network: MaskPredictor) -> None:
         before = [answer.mask.copy() for answer in own]
         correct(own, pairs, network)
         corrected.extend((answer.mask != mask).any() for answer, mask in zip(own, before, strict=True))
@@ -204,15 +205,15 @@ def test_memories_that_no_frame_reads_are_not_encoded(clip: Clip) -> None:
 
 
 def test_objects_are_shared_out_to_lanes_and_memory(clip: Clip, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, runtime = network(TINY, clip)
-    unread = Unread(lambda: np.zeros(0, np.float32), np.zeros(0, np.float32))
+    scheduler = network(TINY, clip)[1].scheduler
+    unread = Memory(lambda: np.zeros(0, np.float32), np.zeros(0, np.float32))
     banks = [MemoryBank({0: unread, 9: unread}) for _ in range(7)]
     each = 2 * 4 * (2 + TINY.memory_frames - 1) * (TINY.image_size // 16) ** 4
-    assert runtime.shares(banks) == ([slice(0, 7)], False)
-    runtime.lanes = 2
-    assert runtime.shares(banks) == ([slice(0, 4), slice(4, 7)], True)
-    assert runtime.shares(banks[:1]) == ([slice(0, 1)], False)
-    monkeypatch.setattr("samotion.runtime.sam2.predictor.SCORES_BYTES", 5 * each)  # two a lane
-    assert runtime.shares(banks) == ([slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)], True)
-    monkeypatch.setattr("samotion.runtime.sam2.predictor.SCORES_BYTES", each)  # not one a lane
-    assert runtime.shares(banks) == ([slice(k, k + 1) for k in range(7)], False)
+    assert scheduler.shares(banks) == ([slice(0, 7)], False)
+    scheduler.lanes = 2
+    assert scheduler.shares(banks) == ([slice(0, 4), slice(4, 7)], True)
+    assert scheduler.shares(banks[:1]) == ([slice(0, 1)], False)
+    monkeypatch.setattr("samotion.runtime.sam2.scheduler.SCORES_BYTES", 5 * each)  # two a lane
+    assert scheduler.shares(banks) == ([slice(0, 2), slice(2, 4), slice(4, 6), slice(6, 7)], True)
+    monkeypatch.setattr("samotion.runtime.sam2.scheduler.SCORES_BYTES", each)  # not one a lane
+    assert scheduler.shares(banks) == ([slice(k, k + 1) for k in range(7)], False)

@@ -13,10 +13,11 @@ from samotion.engines.engine import Array
 from samotion.engines.errors import SettingsError
 from samotion.export.presets import NANO
 from samotion.export.training.motion.motion_augment import LONGEST
+from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.motion import label
-from samotion.runtime.values import Clip, Disparity, Features, Float, Tracks
+from samotion.runtime.values import Clip, Float, Tracks
 
 SIZE = (20, 30)
 
@@ -52,11 +53,12 @@ def shown(frames: int, count: int, settings: Settings, seed: int = 0) -> tuple[S
     found = label(
         clip,
         tracks,
-        Disparity(depth),
-        Features(np.zeros((count, 4), np.float32)),
+        depth,
+        np.zeros((count, 4), np.float32),
         cast(Bundle, bundle),
         settings,
         Progress(),
+        HOST,
     )
     return bundle, tracks, found.probability
 

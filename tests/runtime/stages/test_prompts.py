@@ -3,8 +3,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from samotion.runtime.settings import Settings
 from samotion.runtime.stages.prompts import corrective_points, densest, in_mask, promptable, prompts_for, spread
-from samotion.runtime.values import Bool, Float, Prompt, TrackGroup
+from samotion.runtime.values import Bool, Float, Prompt, TrackGroup, Tracks
 
 FRAMES = 40
 
@@ -17,17 +18,20 @@ def still(points: Float | list[list[int]], frames: int = FRAMES) -> Float:
     return np.repeat(np.asarray(points, np.float32)[:, None], frames, axis=1)
 
 
-def full(count: int) -> tuple[Bool, Float]:
-    return np.ones((count, FRAMES), np.bool_), np.ones((count, FRAMES), np.float32)
+def tracks_at(xy: Float) -> Tracks:
+    """Tracks that are seen on every frame, surely."""
+    ones = np.ones(xy.shape[:2], np.float32)
+    return Tracks(xy, ones > 0, ones, ones.copy(), np.zeros(len(xy), np.int64))
 
 
-LINE = still([[0, 0], [10, 0], [20, 0], [50, 0]])
+LINE = tracks_at(still([[0, 0], [10, 0], [20, 0], [50, 0]]))
+NONE = LINE.select(np.zeros(4, np.bool_))
 
 
 def test_own_frame_first_then_every_sixteenth() -> None:
-    prompts = prompts_for(group_of(np.ones(4, np.bool_), 5), LINE, *full(4), step=16)
+    prompts = prompts_for(group_of(np.ones(4, np.bool_), 5), LINE, NONE, Settings())
     assert [prompt.frame for prompt in prompts] == [5, 0, 16, 32]
-    prompts = prompts_for(group_of(np.ones(4, np.bool_), 16), LINE, *full(4), step=16)
+    prompts = prompts_for(group_of(np.ones(4, np.bool_), 16), LINE, NONE, Settings())
     assert [prompt.frame for prompt in prompts] == [16, 0, 32]
     for prompt in prompts:
         assert prompt.positive.tolist() == [True]
@@ -35,34 +39,31 @@ def test_own_frame_first_then_every_sixteenth() -> None:
 
 
 def test_only_confident_visible_tracks_of_the_object_are_clicked() -> None:
-    visible, confidence = full(4)
-    visible[0] = False
-    confidence[1] = 0.9
-    confidence[:, 16] = 0.0
+    line = tracks_at(LINE.xy)
+    line.visible[0] = False
+    line.confidence[1] = 0.9
+    line.confidence[:, 16] = 0.0
     tracks = np.array([True, True, True, False])
-    prompts = prompts_for(group_of(tracks, 0), LINE, visible, confidence, step=16)
+    prompts = prompts_for(group_of(tracks, 0), line, NONE, Settings())
     assert [(prompt.frame, prompt.xy.tolist()) for prompt in prompts] == [(0, [[20, 0]]), (32, [[20, 0]])]
-    assert promptable(visible, confidence)[:, 0].tolist() == [False, False, True, True]
+    assert promptable(line, Settings())[:, 0].tolist() == [False, False, True, True]
 
 
 def test_further_clicks_spread_over_the_object() -> None:
-    (prompt,) = prompts_for(group_of(np.ones(4, np.bool_), 0), LINE, *full(4), step=100, clicks=3)
+    (prompt,) = prompts_for(group_of(np.ones(4, np.bool_), 0), LINE, NONE, Settings(prompt_step=100, clicks=3))
     assert prompt.xy.tolist() == [[10, 0], [50, 0], [0, 0]]
-    (prompt,) = prompts_for(group_of(np.ones(4, np.bool_), 0), LINE, *full(4), step=100, clicks=9)
+    (prompt,) = prompts_for(group_of(np.ones(4, np.bool_), 0), LINE, NONE, Settings(prompt_step=100, clicks=9))
     assert len(prompt.xy) == 4
 
 
 def test_background_clicks_stand_beside_the_object_and_over_the_frame() -> None:
-    background = still([[21, 0], [30, 0], [12, 9], [300, 0], [0, 300], [300, 300]])
-    visible = np.ones((6, FRAMES), np.bool_)
-    visible[5] = False
+    background = tracks_at(still([[21, 0], [30, 0], [12, 9], [300, 0], [0, 300], [300, 300]]))
+    background.visible[5] = False
     (prompt,) = prompts_for(
         group_of(np.array([True, True, True, False]), 0),
         LINE,
-        *full(4),
-        step=100,
-        background=(background, visible),
-        background_clicks=4,
+        background,
+        Settings(prompt_step=100, background_clicks=4),
     )
     assert prompt.positive.tolist() == [True] + [False] * 4
     clicked = {tuple(point) for point in prompt.xy[1:].tolist()}
@@ -73,9 +74,9 @@ def test_background_clicks_stand_beside_the_object_and_over_the_frame() -> None:
 
 @pytest.mark.parametrize("count", [0, 1])
 def test_background_clicks_are_left_out_where_there_is_no_place(count: int) -> None:
-    background = (still(np.full((count, 2), 1.0)), np.ones((count, FRAMES), np.bool_))
+    background = tracks_at(still(np.full((count, 2), 1.0)))
     (prompt,) = prompts_for(
-        group_of(np.ones(4, np.bool_), 0), LINE, *full(4), 100, background=background, background_clicks=3
+        group_of(np.ones(4, np.bool_), 0), LINE, background, Settings(prompt_step=100, background_clicks=3)
     )
     assert prompt.positive.all()
 

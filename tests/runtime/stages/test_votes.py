@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
+from samotion.runtime.sam2.mask_prompt import LOGIT, REACH, drawn, mask_prompt
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages.votes import LOGIT, REACH, drawn, mask_prompt, sureness, with_votes
+from samotion.runtime.stages.votes import sureness, with_votes
 from samotion.runtime.values import Float, MotionLabels, Prompt, TrackGroup, Tracks, Votes
 
 SIDE = 64

@@ -9,8 +9,6 @@ import numpy as np
 from samotion.runtime.kernels import resizing, tables
 from samotion.runtime.values import Bool, Bytes, Float
 
-OCTAVES = 10
-
 
 def enlarged_masks(logits: Float, height: int, width: int) -> Bool:
     """Return masks (K, H, W): where logits (K, h, w), resized bilinearly, are above 0 (cv2.resize, INTER_LINEAR)."""
@@ -48,19 +46,6 @@ def planes(frame: Bytes, made: resizing.Recipe) -> Float:
     return np.stack([table[levels[..., channel]] for channel, table in enumerate(made.levels)])
 
 
-def augmented(
-    xy: Float, visible: Bool, visibility: Float, confidence: Float, disparity: Float, as_trained: bool
-) -> Float:
-    """Return the motion network's channels (N, T, 88); inputs as augmentation.augment has them.
-
-    Waves are rounded from float64.
-    """
-    depth = _looked_up(xy, disparity, as_trained)[..., None]
-    parts = (_encoded(xy), _encoded(_step(xy, visible)), depth, _step(depth, visible))
-    channels: Float = np.concatenate([*parts, visibility[..., None], confidence[..., None]], axis=-1)
-    return channels
-
-
 def _weighted(pixels: Bytes, across: Float, down: Float) -> Float:
     """Return the weighted sums of pixels (h, rows, w, columns, 3), added one after the other."""
     total = np.zeros((pixels.shape[0], *pixels.shape[2::2]), np.float32)
@@ -85,32 +70,3 @@ def _by_cubic(rows: "np.ndarray[tuple[int, ...], np.dtype[np.int64]]", down: tab
     weights = down.astype(np.float32) * np.float32(1 / (tables.FIXED * tables.FIXED))
     parts = [rows[:, r].astype(np.float32) * weights[:, r] for r in range(4)]
     return _rounded(parts[0] + (parts[1] + (parts[2] + parts[3])))
-
-
-def _looked_up(xy: Float, disparity: Float, as_trained: bool) -> Float:
-    frames, height, width = disparity.shape
-    x, y = np.moveaxis(np.clip(np.where(np.isnan(xy), np.float32(-1), xy), -1, 1), -1, 0)
-    if as_trained:  # see disparity_cells in samotion.export.networks.motion.motion_network
-        cells = (y * np.float32(height)).astype(np.int64) * width + (x * np.float32(width)).astype(np.int64)
-        cells = np.clip(cells, 0, height * width - 1)
-    else:
-        columns = ((x + np.float32(1)) * np.float32(width / 2)).astype(np.int64)
-        rows = ((y + np.float32(1)) * np.float32(height / 2)).astype(np.int64)
-        cells = np.clip(rows, 0, height - 1) * width + np.clip(columns, 0, width - 1)
-    found: Float = disparity.reshape(frames, -1)[np.arange(frames), cells]
-    return found
-
-
-def _step(values: Float, visible: Bool) -> Float:
-    """Return next minus current of (N, T, D), 0 in the last frame and, as trained, where the next is hidden."""
-    steps = np.zeros_like(values)
-    steps[:, :-1] = (values[:, 1:] - values[:, :-1]) * visible[:, 1:, None].astype(np.float32)
-    return steps
-
-
-def _encoded(values: Float) -> Float:
-    """Append sin and cos of (N, T, D) at 1, 2, 4, … times their size."""
-    octaves = 2.0 ** np.arange(OCTAVES, dtype=np.float32)[:, None, None]
-    scaled = (values[..., None, None, :] * octaves).astype(np.float64)
-    waves = np.concatenate([np.sin(scaled), np.cos(scaled)], axis=-2).astype(np.float32)
-    return np.concatenate([values, waves.reshape(*values.shape[:2], 2 * OCTAVES * values.shape[-1])], axis=-1)
