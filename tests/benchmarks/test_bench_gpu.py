@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support import fake_cuda
-from tests.support.fake_cuda import FakeLogicError, Memory
-from tests.support.gpu_real import shipped_for
-from tests.support.gpu_stand_in import install, load_stand_ins, stand_in_onnx_runtime
-from tests.support.kernels_host import kernels_of
+from tests.support.gpu import fake_cuda
+from tests.support.gpu.fake_cuda import FakeLogicError, Memory
+from tests.support.gpu.gpu_real import shipped_for
+from tests.support.gpu.gpu_stand_in import install, load_stand_ins, stand_in_onnx_runtime
+from tests.support.gpu.kernels_host import kernels_of
 from tests.support.paths import GOLDEN, ROOT
 
 from samotion.benchmarks import bench

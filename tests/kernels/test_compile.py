@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.kernels_host import kernels_of
+from tests.support.gpu.kernels_host import kernels_of
 
 from samotion.engines.errors import EngineError
 from samotion.runtime.kernels import compile as compiling

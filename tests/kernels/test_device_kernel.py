@@ -13,7 +13,7 @@ from tests.kernels import test_masks_kernel as masks
 from tests.kernels import test_memory_kernel as memory
 from tests.kernels import test_resizing_kernel as resizing
 from tests.support import kernel_twins
-from tests.support.kernels_host import Numbers
+from tests.support.gpu.kernels_host import Numbers
 from tests.support.opencv_code import own_code
 
 from samotion.engines.device import Device

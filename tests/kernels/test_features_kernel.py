@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tests.support.kernels_host import Host, Place
+from tests.support.gpu.kernels_host import Host, Place
 
 from samotion.runtime.kernels import features
 from samotion.runtime.ops.reference import cells

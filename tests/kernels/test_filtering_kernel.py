@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tests.support.kernels_host import Host, Place
+from tests.support.gpu.kernels_host import Host, Place
 
 from samotion.runtime.kernels import filtering
 from samotion.runtime.ops.reference import in_frame, normalised_xy

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.fake_cuda import Memory
-from tests.support.gpu_stand_in import install
+from tests.support.gpu.fake_cuda import Memory
+from tests.support.gpu.gpu_stand_in import install
 
 from samotion.engines import device
 from samotion.engines.device import Device

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.support import kernel_twins
-from tests.support.kernels_host import Host, Place
+from tests.support.gpu.kernels_host import Host, Place
 from tests.support.opencv_code import own_code
 
 from samotion.runtime.kernels import masks, tables

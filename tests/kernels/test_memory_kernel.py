@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from tests.support.kernels_host import Host, Place
+from tests.support.gpu.kernels_host import Host, Place
 
 from samotion.runtime.kernels import memory
 from samotion.runtime.ops.reference import padded

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from tests.support import kernel_twins, opencv_code
-from tests.support.kernels_host import Host, Place
+from tests.support.gpu.kernels_host import Host, Place
 
 from samotion.runtime.kernels import resizing
 from samotion.runtime.kernels.resizing import ResizeSet

@@ -1,4 +1,4 @@
-"""A TensorRT engine of a toy plan, which tests.support.fake_tensorrt reads, and what to give it."""
+"""A TensorRT engine of a toy plan, which tests.support.gpu.fake_tensorrt reads, and what to give it."""
 
 import json
 from pathlib import Path

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from tests.support.fake_cuda import Memory
-from tests.support.gpu_stand_in import install
+from tests.support.gpu.fake_cuda import Memory
+from tests.support.gpu.gpu_stand_in import install
 from tests.support.tiny_bundle import doubling_graph
 
 from samotion.engines.device import Device, Stream

@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.support.host_driver import build
-from tests.support.kernels_host import COMPILER
+from tests.support.gpu.host_driver import build
+from tests.support.gpu.kernels_host import COMPILER
 
 PROGRAM = """
 import ctypes

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.support.fake_cuda import Memory
-from tests.support.fake_driver import cuda_driver
-from tests.support.gpu_stand_in import install
+from tests.support.gpu.fake_cuda import Memory
+from tests.support.gpu.fake_driver import cuda_driver
+from tests.support.gpu.gpu_stand_in import install
 from tests.support.toy_engine import made, rows, shift
 
 from samotion.engines.device import Device, DeviceArray

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tests.support.fake_cuda import Memory
-from tests.support.fake_tensorrt import Runner, tensorrt
-from tests.support.gpu_stand_in import install
+from tests.support.gpu.fake_cuda import Memory
+from tests.support.gpu.fake_tensorrt import Runner, tensorrt
+from tests.support.gpu.gpu_stand_in import install
 from tests.support.toy_engine import PLAN, made, rows, shift
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.datasets.labelled import truth_of, write_clip
-from tests.support.gpu_stand_in import install, stand_in_onnx_runtime
+from tests.support.gpu.gpu_stand_in import install, stand_in_onnx_runtime
 
 from samotion.calibration.comparison.end_to_end import (
     Agreement,

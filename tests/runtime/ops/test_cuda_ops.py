@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.support.fake_cuda import Memory
-from tests.support.gpu_real import shipped_for
-from tests.support.gpu_stand_in import install, stand_in_bundle, stand_in_onnx_runtime
+from tests.support.gpu.fake_cuda import Memory
+from tests.support.gpu.gpu_real import shipped_for
+from tests.support.gpu.gpu_stand_in import install, stand_in_bundle, stand_in_onnx_runtime
 from tests.support.opencv_code import own_code
 
 from samotion.engines.bundle import EMBEDDED, Bundle

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from tests.benchmarks.test_bench_gpu import TRIAL, measured
 from tests.runtime.ops.test_cuda_ops import FRAMES, WAYS, Found, found_in, same
-from tests.support import host_driver
-from tests.support.fake_tensorrt import tensorrt
-from tests.support.gpu_stand_in import VERSION, load_stand_ins, stand_in_bundle
+from tests.support.gpu import host_driver
+from tests.support.gpu.fake_tensorrt import tensorrt
+from tests.support.gpu.gpu_stand_in import VERSION, load_stand_ins, stand_in_bundle
 from tests.support.opencv_code import own_code
 
 from samotion.benchmarks import bench

@@ -8,7 +8,7 @@ from enum import IntEnum
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from tests.support.fake_cuda import Memory, Work
+from tests.support.gpu.fake_cuda import Memory, Work
 
 
 class Result(IntEnum):

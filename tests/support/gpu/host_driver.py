@@ -1,7 +1,7 @@
 """A CUDA driver on the host (host_driver.cpp) for real bindings to run on.
 
-As a pytest plugin (``-p tests.support.host_driver``, see .ci/pycuda) it is this process's driver, with every kernel:
-pycuda, built from source, and NVIDIA's bindings find it where they would find NVIDIA's.
+As a pytest plugin (``-p tests.support.gpu.host_driver``, see .ci/pycuda) it is the process's driver, with every
+kernel: pycuda, built from source, and NVIDIA's bindings find it where they would find NVIDIA's.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tests.support.kernels_host import COMPILER, library
+from tests.support.gpu.kernels_host import COMPILER, library
 
 from samotion.runtime.kernels.compile import SOURCES
 from samotion.runtime.kernels.launching import FOLDER
@@ -58,7 +58,7 @@ def pytest_configure() -> None:
 
 
 class Memory:
-    """The driver's memory and streams as tests.support.fake_tensorrt wants them."""
+    """The driver's memory and streams as tests.support.gpu.fake_tensorrt wants them."""
 
     def __init__(self) -> None:
         self.log: list[tuple[Any, ...]] = []

@@ -7,10 +7,10 @@ from typing import Any
 
 import onnxruntime
 import pytest
-from tests.support.fake_cuda import Memory
-from tests.support.fake_driver import cuda_driver
-from tests.support.fake_pycuda import pycuda_driver
-from tests.support.fake_tensorrt import tensorrt
+from tests.support.gpu.fake_cuda import Memory
+from tests.support.gpu.fake_driver import cuda_driver
+from tests.support.gpu.fake_pycuda import pycuda_driver
+from tests.support.gpu.fake_tensorrt import tensorrt
 
 from samotion.engines import bundle as bundles
 from samotion.engines.bundle import EMBEDDED, Bundle

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import InvalidProtobuf
-from tests.support.fake_cuda import FakeLogicError, Memory
+from tests.support.gpu.fake_cuda import FakeLogicError, Memory
 
 Shape = tuple[int, ...]
 KINDS = {"tensor(float)": "float32", "tensor(bool)": "bool", "tensor(int64)": "int64"}

@@ -9,8 +9,16 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
-from tests.support.fake_cuda import Allocation, Event, FakeCudaError, FakeLogicError, FakeMemoryError, Memory, Stream
-from tests.support.kernels_host import kernels_of, library
+from tests.support.gpu.fake_cuda import (
+    Allocation,
+    Event,
+    FakeCudaError,
+    FakeLogicError,
+    FakeMemoryError,
+    Memory,
+    Stream,
+)
+from tests.support.gpu.kernels_host import kernels_of, library
 
 from samotion.runtime.kernels.compile import SOURCES
 
