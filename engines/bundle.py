@@ -10,8 +10,8 @@ from typing import Any, Self, TypeVar
 
 from samotion.engines.device import Device
 from samotion.engines.engine import Engine
-from samotion.engines.errors import EngineError
-from samotion.engines.manifest import EMBEDDED, Manifest, read, verify
+from samotion.engines.errors import BundleError, EngineError
+from samotion.engines.manifest import EMBEDDED, FILE, Manifest, read, verify
 from samotion.engines.ort.session import OnnxEngine, require
 from samotion.engines.preflight import require as require_plans
 from samotion.engines.trt.flavours import BACKENDS
@@ -36,6 +36,7 @@ class Bundle:
         self._loading = Lock()
         self._device: Device | None = None
         self._process: int | None = os.getpid()
+        self._place = _identity(folder)[:2]
         cores = threads or usable_cores()
         # A GPU is one device: runs side by side would only share it.
         self._lanes = Lanes(lanes_for(cores) if provider == "cpu" else 1)
@@ -52,13 +53,17 @@ class Bundle:
         if provider not in BACKENDS:
             require(provider)
         folder = EMBEDDED if path is None else Path(path)
-        manifest = read(folder)
-        if provider in BACKENDS:
-            require_plans(folder, manifest, provider)
-        else:
-            for entry in manifest.graphs.values():
-                verify(folder, entry)
-        return cls(folder, manifest, provider, threads)
+        while True:
+            before = _identity(folder)
+            try:
+                bundle = cls(folder, _verified(folder, provider), provider, threads)
+            except (BundleError, EngineError):
+                if _identity(folder) == before:
+                    raise
+            else:
+                if _identity(folder) == before:
+                    return bundle
+                bundle.close()  # an export has replaced it meanwhile: read the new one
 
     @property
     def name(self) -> str:
@@ -134,11 +139,16 @@ class Bundle:
     def _load(self, graph: str, threads: int) -> Engine:
         """Return a new engine."""
         entry, device = self.manifest.graphs[graph], self._gpu()
+        engine: Engine
         if device is None or self.provider not in BACKENDS:
             file = self.folder / entry.file
-            return OnnxEngine(file, entry.inputs, entry.outputs, self.provider, threads, device)
-        plan = self.manifest.plans[self.provider][graph]
-        return TensorRtEngine(self.folder / plan.file, plan, entry.inputs, entry.outputs, device)
+            engine = OnnxEngine(file, entry.inputs, entry.outputs, self.provider, threads, device)
+        else:
+            plan = self.manifest.plans[self.provider][graph]
+            engine = TensorRtEngine(self.folder / plan.file, plan, entry.inputs, entry.outputs, device)
+        if _identity(self.folder)[:2] != self._place:  # nobody has held this file against its hash
+            raise BundleError(f"{self.folder}: was replaced while in use", "run again")
+        return engine
 
     def _gpu(self) -> Device | None:
         if self._device is None and self.provider != "cpu":
@@ -164,3 +174,23 @@ class Bundle:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _verified(folder: Path, provider: str) -> Manifest:
+    """Return the manifest of the bundle in ``folder``, every file that ``provider`` loads held against its hash."""
+    manifest = read(folder)
+    if provider in BACKENDS:
+        require_plans(folder, manifest, provider)
+    else:
+        for entry in manifest.graphs.values():
+            verify(folder, entry)
+    return manifest
+
+
+def _identity(folder: Path) -> tuple[int, ...]:
+    """Return numbers that change when ``folder`` (the first two) or its manifest is replaced; none without them."""
+    try:
+        place, manifest = folder.stat(), (folder / FILE).stat()
+    except OSError:
+        return ()
+    return place.st_dev, place.st_ino, manifest.st_ino, manifest.st_mtime_ns

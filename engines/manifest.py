@@ -6,15 +6,22 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from samotion.engines.atomic import atomic_file
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import BundleError, OutputError
+from samotion.engines.onnx_parts import external_files
+from samotion.engines.strict_json import Fault, UnknownField, convert, parse
 
 FILE = "bundle.json"
 EMBEDDED = Path(__file__).parent / "nano"  # the bundle that comes with the package
 FORMAT = 1
+LARGEST = 8 << 20  # bytes of bundle.json; with precision maps of all graphs it has under one
+DTYPES = ("bool", "float16", "float32", "float64", "int8", "int32", "int64", "uint8")
+BARE = re.compile(r"(?!\.{1,2}$)[^/\\:]{1,255}")
 GRAPHS = (
     "track_features",
     "track_queries",
@@ -33,27 +40,31 @@ OWN = re.compile(rf"{re.escape(FILE)}|({'|'.join(GRAPHS)})\.onnx(\.data)?|{PLAN.
 MEND = "export it again with samotion-export, or leave --engines out for the shipped bundle"
 
 
+Count = Annotated[int, Meta(ge=1, le=65536)]
+Size = Annotated[int, Meta(ge=0, le=2**62)]
+
+
 @dataclass(frozen=True)
 class TrackerInput:
     """BootsTAPIR: frames are resized to size × size pixels."""
 
-    size: int
+    size: Count
 
 
 @dataclass(frozen=True)
 class DepthInput:
     """Depth-Anything-V2: one side becomes ``size`` pixels, both are rounded to multiples of ``multiple``."""
 
-    size: int
-    multiple: int
+    size: Count
+    multiple: Count
 
 
 @dataclass(frozen=True)
 class SemanticsInput:
     """DINOv2: frames are resized up to multiples of ``multiple``, after a shrink to ``longest_side`` if given."""
 
-    multiple: int
-    longest_side: int | None
+    multiple: Count
+    longest_side: Count | None
 
 
 @dataclass(frozen=True)
@@ -65,10 +76,10 @@ class MasksInput:
     (None, published: all).
     """
 
-    size: int
-    memory_frames: int
-    pointers: int
-    max_clicked: int | None = None
+    size: Count
+    memory_frames: Count
+    pointers: Count
+    max_clicked: Count | None = None
 
 
 @dataclass(frozen=True)
@@ -84,7 +95,7 @@ class GraphEntry:
     sha256: Mapping[str, str]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    opset: int
+    opset: Count
     precision: str
     parity: Mapping[str, float] = field(default_factory=dict)
     precision_map: Mapping[str, Any] = field(default_factory=dict)
@@ -95,7 +106,7 @@ class GraphEntry:
         return hashlib.sha256(json.dumps(dict(self.sha256), sort_keys=True).encode()).hexdigest()
 
 
-Shape = tuple[int, ...]
+Shape = tuple[Size, ...]
 
 
 @dataclass(frozen=True)
@@ -120,7 +131,7 @@ class PlanEntry:
     profile: Mapping[str, tuple[Shape, Shape, Shape]]
     precision: str
     seconds: float
-    bytes: int
+    bytes: Size
 
 
 @dataclass(frozen=True)
@@ -169,17 +180,99 @@ class Manifest:
 
 
 def read(folder: Path) -> Manifest:
-    """Return the manifest of the bundle in ``folder``; raises BundleError if there is none that we can read."""
+    """Return the manifest of the bundle in ``folder``; raises BundleError, naming the field, if it is not sound."""
     path = folder / FILE
-    if not path.is_file():
-        raise BundleError(f"{folder}: no {FILE} found, so this is no engine bundle", MEND)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["format"] != FORMAT:
-            raise BundleError(f"{path}: format {data['format']}, this version reads {FORMAT}", MEND)
-        return _manifest(data)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BundleError(f"{path}: damaged ({type(error).__name__}: {error})", MEND) from error
+        if not path.is_file():
+            raise BundleError(f"{folder}: no {FILE} found, so this is no engine bundle", MEND)
+        with path.open("rb") as file:
+            text = file.read(LARGEST + 1)
+        if len(text) > LARGEST:
+            raise Fault(f"larger than {LARGEST >> 20} MiB")
+        return _manifest(parse(text))
+    except OSError as error:
+        raise BundleError(f"{path}: cannot be read ({error.strerror})", MEND) from error
+    except UnknownField as error:
+        raise BundleError(
+            f"{path}: {error}, so damaged or of a newer version", f"update samotion, or {MEND}"
+        ) from error
+    except Fault as error:
+        raise BundleError(f"{path}: damaged: {error}", MEND) from error
+
+
+def _manifest(data: dict[str, Any]) -> Manifest:
+    """Return ``data`` as a Manifest; raises Fault."""
+    version = data.get("format")
+    if type(version) is int and version > FORMAT:
+        raise UnknownField(f"format {version}: this version reads {FORMAT}")
+    graphs = _table(data, "graphs")
+    if unknown := sorted(set(graphs) - set(GRAPHS)):
+        raise UnknownField(f"graphs.{unknown[0]:.60}: unknown graph")
+    parts = {
+        "graphs": {name: convert(entry, GraphEntry, f"graphs.{name}") for name, entry in graphs.items()},
+        "plans": {
+            backend: {name: convert(plan, PlanEntry, f"plans.{backend}.{name}") for name, plan in table.items()}
+            for backend in _table(data, "plans")
+            if (table := _table(data["plans"], backend, "plans."))
+        },
+    }
+    for name, value in _table(data, "settings").items():
+        if not isinstance(value, int | float | None):
+            raise Fault(f"settings.{name}: expected a number, true, false or null, got {value!r:.60}")
+    manifest = convert({**data, **parts}, Manifest)
+    if version != FORMAT:
+        raise Fault(f"format: {version!r:.20}, expected {FORMAT}")
+    for name in GRAPHS:
+        if name not in manifest.graphs:
+            raise Fault(f"graphs.{name}: missing")
+        _check_graph(manifest.graphs[name], f"graphs.{name}")
+    for backend, plans in manifest.plans.items():
+        for name, plan in plans.items():
+            _check_plan(plan, manifest.graphs.get(name), f"plans.{backend}.{name}")
+    return manifest
+
+
+def _table(data: dict[str, Any], key: str, place: str = "") -> dict[str, Any]:
+    """Return the object under ``key``, empty where there is none."""
+    found = data.get(key, {})
+    if not isinstance(found, dict):
+        raise Fault(f"{place}{key}: expected an object, got {type(found).__name__}")
+    return found
+
+
+def _check_graph(entry: GraphEntry, place: str) -> None:
+    """Raise Fault for what types do not say: names, hashes, axes."""
+    for name, digest in entry.sha256.items():
+        _check_file(name, digest, f"{place}.sha256")
+    if entry.file not in entry.sha256:
+        raise Fault(f"{place}.file: {entry.file!r:.60} has no hash in sha256")
+    for key, specs in (("inputs", entry.inputs), ("outputs", entry.outputs)):
+        names = [spec.name for spec in specs]
+        if not names or len(set(names)) < len(names):
+            raise Fault(f"{place}.{key}: {'a name stands twice' if names else 'none'}")
+        for spec in specs:
+            if spec.dtype not in DTYPES:
+                raise Fault(f"{place}.{key}: {spec.name:.60} is {spec.dtype!r:.20}, expected {', '.join(DTYPES)}")
+            if any(isinstance(axis, int) and axis < 0 for axis in spec.shape):
+                raise Fault(f"{place}.{key}: {spec.name:.60} has a negative length")
+
+
+def _check_plan(plan: PlanEntry, graph: GraphEntry | None, place: str) -> None:
+    """Raise Fault for what types do not say: names, hashes, and a profile that is not of the graph's inputs."""
+    _check_file(plan.file, plan.sha256, place)
+    if graph is None:
+        raise Fault(f"{place}: no such graph")
+    axes = {spec.name: 3 * [len(spec.shape)] for spec in graph.inputs}
+    if {name: [len(shape) for shape in shapes] for name, shapes in plan.profile.items()} != axes:
+        raise Fault(f"{place}.profile: does not fit the graph's inputs")
+
+
+def _check_file(name: str, digest: str, place: str) -> None:
+    """Raise Fault unless ``name`` stays in the bundle's folder, and ``digest`` is a sha256."""
+    if not BARE.fullmatch(name):
+        raise Fault(f"{place}: {name!r:.60} is no bare file name")
+    if not re.fullmatch("[0-9a-f]{64}", digest):
+        raise Fault(f"{place}: {name!r:.60} has {digest!r:.20}, expected a sha256 of 64 hexadecimal digits")
 
 
 def save(folder: Path, manifest: Manifest) -> None:
@@ -198,40 +291,6 @@ def must_be_bundle(folder: Path) -> None:
         )
 
 
-def _manifest(data: dict[str, Any]) -> Manifest:
-    """Return ``data`` as a Manifest; raises KeyError or TypeError where a part is missing or unknown."""
-    parts: dict[str, Any] = {
-        "tracker": TrackerInput(**data["tracker"]),
-        "depth": DepthInput(**data["depth"]),
-        "semantics": SemanticsInput(**data["semantics"]),
-        "masks": MasksInput(**data["masks"]),
-        "graphs": {name: _entry(data["graphs"][name]) for name in GRAPHS},
-        "plans": {
-            backend: {name: _plan(plan) for name, plan in plans.items()}
-            for backend, plans in data.get("plans", {}).items()
-        },
-    }
-    return Manifest(**{**data, **parts})
-
-
-def _entry(data: dict[str, Any]) -> GraphEntry:
-    """Return one graph's entry."""
-    specs = {
-        key: tuple(TensorSpec(t["name"], t["dtype"], tuple(t["shape"])) for t in data[key])
-        for key in ("inputs", "outputs")
-    }
-    return GraphEntry(**{**data, **specs})
-
-
-def _plan(data: dict[str, Any]) -> PlanEntry:
-    """Return one plan's entry."""
-    profile = {}
-    for name, (least, best, most) in data["profile"].items():
-        profile[name] = (tuple(least), tuple(best), tuple(most))
-    capabilities = tuple(data["compute_capabilities"])
-    return PlanEntry(**{**data, "profile": profile, "compute_capabilities": capabilities})
-
-
 def hash_of(path: Path) -> str:
     """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb") as file:
@@ -239,10 +298,17 @@ def hash_of(path: Path) -> str:
 
 
 def verify(folder: Path, entry: GraphEntry) -> None:
-    """Raise BundleError unless every file of ``entry`` is there and has its hash."""
+    """Raise BundleError unless every file of ``entry`` is there and has its hash, and the graph names no other."""
     for name, wanted in entry.sha256.items():
         path = folder / name
         if not path.is_file():
             raise BundleError(f"{path}: missing from the bundle", MEND)
         if (found := hash_of(path)) != wanted:
             raise BundleError(f"{path}: damaged (sha256 {found[:12]}…, expected {wanted[:12]}…)", MEND)
+    try:
+        if unlisted := sorted(external_files(folder / entry.file) - set(entry.sha256)):
+            raise BundleError(
+                f"{folder / FILE}: {entry.file} reads {unlisted[0]!r:.60}, which sha256 does not list", MEND
+            )
+    except ValueError as error:
+        raise BundleError(f"{folder / entry.file}: damaged ({error})", MEND) from error

@@ -1,10 +1,11 @@
 """The pipeline's constants, named once; a bundle may state its own and a user may override some."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from samotion.engines.errors import SettingsError
+from samotion.engines.strict_json import Fault, convert
 
 
 @dataclass(frozen=True)
@@ -94,8 +95,11 @@ class Settings:
         return cls(max_frames=100, window=None, best_three=True, published_resizing=True)
 
     def override(self, values: Mapping[str, Any]) -> "Settings":
-        """Return these settings with ``values`` in place; raises SettingsError on an unknown name."""
+        """Return these settings with ``values`` in place; raises SettingsError on an unknown name or a wrong type."""
         known = {field.name for field in fields(self)}
         if unknown := sorted(set(values) - known):
             raise SettingsError(f"unknown setting {unknown[0]}; known are {', '.join(sorted(known))}")
-        return replace(self, **values)
+        try:
+            return convert({**asdict(self), **values}, Settings)
+        except Fault as fault:
+            raise SettingsError(f"setting {fault}") from fault

@@ -9,6 +9,7 @@ Nothing heavy is imported before it is needed.
 """
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from samotion.runtime.values import Tracks, WindowResult
 
     __version__: str
+
+# ONNX Runtime's builds look up a host for telemetry, and write into the home folder, as soon as they are imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "MovingObject": "samotion.runtime.result",

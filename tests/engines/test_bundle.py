@@ -1,7 +1,6 @@
 """Bundles: the manifest survives a round trip; damage, gaps and wrong providers are named."""
 
 import dataclasses
-import json
 from pathlib import Path
 
 import numpy as np
@@ -57,23 +56,6 @@ def test_a_missing_file_is_found(folder: Path) -> None:
         Bundle.load(folder)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (lambda data: data.update(format=99), "format 99"),
-        (lambda data: data["graphs"].pop("motion"), "damaged .*motion"),
-        (lambda data: data.update(surprise=1), "damaged .*surprise"),
-        (lambda data: data.update(tracker=3), "damaged"),
-    ],
-)
-def test_a_wrong_manifest_is_one_clear_error(folder: Path, change: object, words: str) -> None:
-    data = json.loads((folder / FILE).read_text())
-    change(data)  # type: ignore[operator]
-    (folder / FILE).write_text(json.dumps(data))
-    with pytest.raises(BundleError, match=words):
-        Bundle.load(folder)
-
-
 def test_no_bundle_and_no_json(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no engine bundle"):
         Bundle.load(tmp_path / "nowhere")
@@ -103,7 +85,7 @@ def test_plans_are_kept_and_leave_the_graphs_name(folder: Path) -> None:
     assert "plans" not in (folder / FILE).read_text()  # a bundle of graphs reads as it always did
     plan = PlanEntry(
         file="depth.plan",
-        sha256="0",
+        sha256=64 * "0",
         graph=manifest.graphs["depth"].digest,
         backend="tensorrt",
         version="10.13",
