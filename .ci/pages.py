@@ -1,14 +1,18 @@
-"""A hook of mkdocs: pages that lie beside what they describe, not under docs/, join the site.
+"""A hook of mkdocs: pages that lie beside what they describe, not under docs/, join the site; so do docstrings.
 
 The site has the repository's folders, with docs/ folded into its root. Links are written as they work in the
 repository; here they are turned into the site's.
 """
 
+import atexit
 import posixpath
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import event_priority
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
@@ -16,6 +20,20 @@ ROOT = Path(__file__).parents[1]
 BESIDE = ("[A-Z]*.md", "engines/nano/*.md", "engines/nano/*.jpg", "benchmarks/results/*")
 LEFT_OUT = {"README.md"}  # the site has a home of its own
 LINK = re.compile(r"(\]\()([^)#:\s]+)((?:#[^)\s]*)?\))")
+
+
+@event_priority(100)  # before mkdocstrings reads its settings
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Let mkdocstrings read a copy of the package with an __init__.py in every folder: it finds no module without."""
+    copy = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    for top in ("runtime", "engines"):
+        shutil.copytree(ROOT / top, copy / "samotion" / top, ignore=shutil.ignore_patterns("nano", "*.mp4"))
+    shutil.copy(ROOT / ".dev" / "samotion" / "__init__.py", copy / "samotion")
+    for folder in copy.glob("samotion/**/"):
+        (folder / "__init__.py").touch()
+    config.plugins["mkdocstrings"].config["handlers"]["python"]["paths"] = [str(copy)]
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -44,7 +44,7 @@ def load(bundle: str | Path | None = None, provider: str = "cpu", threads: int =
         SamotionError: for a missing or damaged bundle, a provider that is not there, a setting that is unknown or out
             of range. Its text is one line that says what to do.
 
-    Example:
+    Examples:
         >>> with samotion.load(max_frames=100) as model:
         ...     result = model("dog.mp4")
     """

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.doc_blocks import NEEDS, Block, blocks, commands, own_program
+from tests.docs.blocks import NEEDS, Block, blocks, commands, own_program
 from tests.support.paths import ROOT
 from tests.support.video_files import picture, write_image, write_video
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from tests.support.doc_blocks import PAGES
+from tests.docs.blocks import PAGES
 from tests.support.paths import ROOT
 
 FOLDERS = "benchmarks|calibration|docs|engines|export|runtime|tests"
