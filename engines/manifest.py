@@ -208,8 +208,10 @@ def _manifest(data: dict[str, Any]) -> Manifest:
     graphs = _table(data, "graphs")
     if unknown := sorted(set(graphs) - set(GRAPHS)):
         raise UnknownField(f"graphs.{unknown[0]:.60}: unknown graph")
+    if missing := [name for name in GRAPHS if name not in graphs]:
+        raise Fault(f"graphs.{missing[0]}: missing")
     parts = {
-        "graphs": {name: convert(entry, GraphEntry, f"graphs.{name}") for name, entry in graphs.items()},
+        "graphs": {name: convert(graphs[name], GraphEntry, f"graphs.{name}") for name in GRAPHS},
         "plans": {
             backend: {name: convert(plan, PlanEntry, f"plans.{backend}.{name}") for name, plan in table.items()}
             for backend in _table(data, "plans")
@@ -222,10 +224,8 @@ def _manifest(data: dict[str, Any]) -> Manifest:
     manifest = convert({**data, **parts}, Manifest)
     if version != FORMAT:
         raise Fault(f"format: {version!r:.20}, expected {FORMAT}")
-    for name in GRAPHS:
-        if name not in manifest.graphs:
-            raise Fault(f"graphs.{name}: missing")
-        _check_graph(manifest.graphs[name], f"graphs.{name}")
+    for name, entry in manifest.graphs.items():
+        _check_graph(entry, f"graphs.{name}")
     for backend, plans in manifest.plans.items():
         for name, plan in plans.items():
             _check_plan(plan, manifest.graphs.get(name), f"plans.{backend}.{name}")
