@@ -1,5 +1,6 @@
 """Signals that end a program politely: what is half written goes away."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -20,3 +21,22 @@ def unwind_when_terminated() -> None:
 
 def _unwind(number: int, _: FrameType | None) -> None:
     sys.exit(128 + number)
+
+
+def leave_when_interrupted() -> None:
+    """Let Ctrl-C end the process at once while modules are imported: one that is half there raises anything.
+
+    An interrupt that is ignored, as in a shell's background, stays ignored.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+
+
+def interrupt_as_usual() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt again, once all is imported."""
+    if signal.getsignal(signal.SIGINT) == _leave:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _leave(number: int, _: FrameType | None) -> None:
+    os._exit(128 + number)

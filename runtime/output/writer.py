@@ -1,6 +1,8 @@
 """Writing of a result, piece by piece: masks, overlay, tracks and facts of one input, all of it or nothing."""
 
+import json
 import logging
+import re
 import zipfile
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,7 +13,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from samotion.runtime.output.atomic import RECORD, staged
+from samotion.engines.atomic import atomic_folder
+from samotion.engines.errors import OutputError
 from samotion.runtime.output.overlay import Overlay
 from samotion.runtime.output.palette import davis_palette
 from samotion.runtime.output.record import Record, write_json
@@ -20,6 +23,8 @@ from samotion.runtime.version import PROGRAM, version
 
 log = logging.getLogger(__name__)
 
+RECORD = "result.json"
+FILES = ("masks", "overlay.mp4", "tracks.npz", RECORD)
 MOST_COLOURS = 255  # ids that an indexed PNG can hold
 
 
@@ -45,7 +50,7 @@ class ResultWriter:
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
-            self._folder = stack.enter_context(staged(self._target.parent, self._target.name))
+            self._folder = stack.enter_context(atomic_folder(self._target, must_be_result))
             (self._folder / "masks").mkdir()
             tracks = zipfile.ZipFile(self._folder / "tracks.npz", "w", zipfile.ZIP_DEFLATED)
             self._tracks = stack.enter_context(tracks)
@@ -116,6 +121,22 @@ class ResultWriter:
             entry = f"{name}_{number}.npy" if number else f"{name}.npy"
             with self._tracks.open(entry, "w", force_zip64=True) as file:  # as numpy.savez writes it
                 np.lib.format.write_array(file, values, allow_pickle=False)
+
+
+def must_be_result(folder: Path) -> None:
+    """Raise OutputError where ``folder`` holds anything but an earlier result of this program, naming it."""
+    held = sorted(path.name for path in folder.iterdir())
+    if not held:
+        return
+    try:
+        record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        record = None
+    if not isinstance(record, dict) or record.get("program") != PROGRAM:
+        raise OutputError(f"{folder}: exists and is no earlier result of {PROGRAM}", "move it or choose another -o")
+    masks = [f"masks/{path.name}" for path in folder.glob("masks/*") if not re.fullmatch(r"\d+\.png", path.name)]
+    if foreign := [name for name in held if name not in FILES] + sorted(masks):
+        raise OutputError(f"{folder}: holds {foreign[0]}, which is not of {PROGRAM}", "move it or choose another -o")
 
 
 def write_result(result: Result, out: Path, about: dict[str, Any], overlay: bool = True) -> Path:

@@ -67,4 +67,4 @@ def clip_name(given: Path | str) -> str:
     name = path.name if os.path.isdir(path) else path.stem
     if not os.path.exists(path):
         name = PATTERN.sub("", name).strip("-_. ") or path.parent.name
-    return name or "clip"
+    return name if name.strip(".") else "clip"  # . and .. are names of folders
