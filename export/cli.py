@@ -45,7 +45,7 @@ Exit status: 0 done, 2 what you can mend, a bundle that does not run here among 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; returns 0, or 2 after one line on standard error for what the user can mend."""
-    parser = _parser()
+    parser = build_parser()
     options = parser.parse_args(argv)
     if wrong := _contradiction(options) or _contradiction_of_precision(options):
         parser.error(wrong)
@@ -181,7 +181,7 @@ def entry() -> None:
     sys.exit(main())
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
     """Return the command line's parser."""
     parser = argparse.ArgumentParser(
         prog="samotion-export",

@@ -1,11 +1,15 @@
 """What the pages name exists, and the README stays short."""
 
 import re
+from argparse import ArgumentParser
 from pathlib import Path
 
 import pytest
 from tests.docs.blocks import PAGES
 from tests.support.paths import ROOT
+
+from samotion.export.cli import build_parser as export_parser
+from samotion.runtime.options import build_parser as run_parser
 
 FOLDERS = "benchmarks|calibration|docs|engines|export|runtime|tests"
 NAMED = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*)`")
@@ -25,3 +29,14 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
 
 def test_the_readme_stays_within_800_words() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 800
+
+
+@pytest.mark.parametrize(
+    ("parser", "pages"),
+    [(run_parser(), ("run", "long-and-live")), (export_parser(), ("bundles", "checkpoints", "gpu", "precision"))],
+    ids=("samotion-run", "samotion-export"),
+)
+def test_every_option_is_on_a_page(parser: ArgumentParser, pages: tuple[str, ...]) -> None:
+    text = "".join((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8") for page in pages)
+    options = [action.option_strings for action in parser._actions if action.dest not in ("help", "version")]
+    assert not [names for names in options if names and not any(re.search(rf"{name}\b", text) for name in names)]
