@@ -67,7 +67,7 @@ def bundle_tracker(bundle: Bundle, settings: Settings) -> Follow:
     """Return the bundle's tracker; a point is visible where (1 − σ(occlusion)) · (1 − σ(distance)) > 0.5."""
 
     def run(clip: Clip, queries: Float) -> tuple[Float, Bool]:
-        xy, occlusion, distance = follow(clip, queries, bundle, settings, Progress(), HOST)
+        xy, occlusion, distance = map(HOST.down, follow(clip, queries, bundle, settings, Progress(), HOST))
         doubt = np.logaddexp(0, occlusion.astype(np.float64)) + np.logaddexp(0, distance.astype(np.float64))
         return xy, np.exp(-doubt) > THRESHOLD
 

@@ -211,6 +211,10 @@ class DeviceArray:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __iter__(self) -> "Iterator[DeviceArray]":
+        """Yield one row after the other."""
+        return (self[row] for row in range(len(self)))
+
     def __getitem__(self, rows: int | slice) -> "DeviceArray":
         """Return a part along the first axis, without a copy: one row, or those of a slice without a step."""
         inner = self.shape[1:]

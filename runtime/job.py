@@ -13,7 +13,8 @@ from typing import Any
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.termination import POLITE
-from samotion.runtime.memory_budget import Fit, fit, peak_memory
+from samotion.runtime.machine import peak_memory
+from samotion.runtime.memory_budget import Fit, fit
 from samotion.runtime.output.background import Behind
 from samotion.runtime.output.writer import ResultWriter
 from samotion.runtime.pipeline import stream

@@ -64,16 +64,5 @@ def a_frame(frame: tuple[int, int], bundle: Bundle) -> int:
     return int(FRAME + PIXEL * frame[0] * frame[1] + MAPS * maps)
 
 
-def peak_memory() -> int | None:
-    """Return the most bytes that this process has held, None where the system does not say."""
-    try:
-        import resource
-        import sys
-    except ImportError:  # not on Windows
-        return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
-
-
 def _gib(size: float) -> str:
     return f"{size / 2**30:.2f} GiB"

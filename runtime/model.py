@@ -13,6 +13,7 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
+from samotion.runtime.machine import MEMORY_SHARE, machine_memory
 from samotion.runtime.pipeline import Follower
 from samotion.runtime.progress import CallbackProgress, Progress
 from samotion.runtime.result import Result
@@ -22,7 +23,7 @@ from samotion.runtime.sources.live import is_live
 from samotion.runtime.sources.open import IMAGE_FPS, open_source
 from samotion.runtime.sources.prefetch import FramesAhead
 from samotion.runtime.sources.source import Source
-from samotion.runtime.sources.windows import MEMORY_SHARE, cut, machine_memory
+from samotion.runtime.sources.windows import cut
 from samotion.runtime.values import Bytes, WindowResult
 
 Input = str | Path | Bytes | Iterable[Bytes]

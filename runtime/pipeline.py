@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.identity.join import joined
 from samotion.runtime.identity.match import UNKNOWN, Identified, identified, link
 from samotion.runtime.identity.propagate import MOST_WINDOWS, Known, follow, remember
-from samotion.runtime.joining import joined
 from samotion.runtime.ops.cuda_ops import arrays_for
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam2.predictor import MaskPredictor

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.runtime.joining import joined_tracks
+from samotion.runtime.identity.join import joined_tracks
 from samotion.runtime.output.record import extent
 from samotion.runtime.output.writer import ResultWriter, source_labels
 from samotion.runtime.values import Bool, Float, Int, Labels, Tracks, WindowResult

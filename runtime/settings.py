@@ -10,54 +10,70 @@ from samotion.engines.strict_json import Fault, convert
 
 @dataclass(frozen=True)
 class Settings:
-    """Constants of the published pipeline (CVPR 2025) unless the bundle's manifest states others.
+    """Constants of the published pipeline (CVPR 2025) unless the bundle's manifest states others."""
 
-    seed: draws the sample of queries. step: frames between query frames. grid_pixels: a query frame's grid has
-    a pitch of ⌊√(H·W/grid_pixels)⌋ pixels. max_tracks: most tracks followed at once. point_chunk: tracks that
-    go through the tracker together, few enough that their cost volumes stay in a CPU's cache. max_side: frames
-    are shrunk to this longest side, in pixels. max_pixels: an input whose header declares larger frames is refused
-    before they are decoded. max_frames: longer clips are strided down to at most this many
-    frames (None: all). window: a longer clip is worked on in windows of so many frames (None or 0, published: whole,
-    in memory that grows with the clip). overlap: frames that two windows share, by which objects are known again.
-    motion_frames: most frames that the motion network sees at once; it sees a longer clip as several interleaved ones
-    (None, published: whole), for a network that learnt from shorter clips than it is given.
-    dynamic_above: probability above which a track is dynamic (None, published: a ladder of thresholds, made for
-    thousands of tracks). complete_within: dynamic tracks that stage 1 left out join the object they move beside
-    within this part of the frame's diagonal (None, published: they are lost).
-    prompt_step: frames between an object's prompts in stage 2. clicks, background_clicks: positive and
-    negative clicks of such a prompt. click_confidence: confidence above which a visible point may be clicked.
-    all_tracks: an object's tracks, and the still ones against them, all enter such a prompt as mask logits, besides
-    the clicks (published: not).
-    least_support: an object is left out where the share of moving tracks among those inside its masks is below this
-    part of the clip's best (None, published: all stay), for labels that err on whole pieces of scenery.
-    follow_edges: masks follow the frame's edges, for networks whose own outlines are coarse (published: not).
-    best_three: if no track passes, take the best three all the same
-    (published; here off, so that "nothing moves" can be said).
-    published_resizing: resize frames for the networks with the published kernels instead of faster ones.
-    """
-
+    # Sampling: which frames are used, and which points are followed in them.
     seed: int = 0
+    """Draws the sample of points."""
     step: int = 10
+    """Frames between query frames."""
     grid_pixels: int = 9000
+    """A query frame's grid has a pitch of ⌊√(H·W/grid_pixels)⌋ pixels."""
     max_tracks: int = 5000
+    """Most tracks followed at once."""
     point_chunk: int = 16
+    """Tracks that go through the tracker together: few enough for a CPU's cache to hold their cost volumes."""
     max_side: int = 1000
+    """Frames are shrunk to this longest side, in pixels."""
     max_frames: int | None = None
+    """Of a longer clip only every n-th frame is used, so that at most this many are. None: all."""
     max_pixels: int = 128_000_000
-    window: int | None = 120
-    overlap: int = 8
-    motion_frames: int | None = None
-    dynamic_above: float | None = None
-    complete_within: float | None = None
-    prompt_step: int = 16
-    clicks: int = 1
-    background_clicks: int = 0
-    click_confidence: float = 0.9
-    all_tracks: bool = False
-    least_support: float | None = None
-    follow_edges: bool = False
-    best_three: bool = False
+    """An input whose header declares larger frames is refused before they are decoded."""
     published_resizing: bool = False
+    """Resize frames for the networks with the published kernels instead of faster ones."""
+
+    # Windows
+    window: int | None = 120
+    """Frames worked on at a time. None or 0, published: the whole clip, in memory that grows with it."""
+    overlap: int = 8
+    """Frames that two windows share, by which objects are known again."""
+
+    # Motion
+    motion_frames: int | None = None
+    """Most frames that the motion network sees at once; a longer clip is seen as several interleaved ones.
+
+    For a network that learnt from shorter clips than it is given. None, published: the whole clip.
+    """
+    dynamic_above: float | None = None
+    """Probability above which a track is dynamic. None, published: a ladder, for thousands of tracks."""
+    best_three: bool = False
+    """If no track passes, take the best three all the same. Published; off, so that "nothing moves" can be said."""
+
+    # Prompts: what SAM2 is asked with.
+    complete_within: float | None = None
+    """Part of the frame's diagonal within which dynamic tracks without a group join the object they move beside.
+
+    None, published: they are lost.
+    """
+    prompt_step: int = 16
+    """Frames between an object's prompts in stage 2."""
+    clicks: int = 1
+    """Positive clicks of a prompt."""
+    background_clicks: int = 0
+    """Negative clicks of a prompt."""
+    click_confidence: float = 0.9
+    """A visible point may be clicked if its confidence is above this."""
+    all_tracks: bool = False
+    """An object's tracks, and the still ones against them, also enter a prompt as mask logits. Published: not."""
+
+    # Masks
+    least_support: float | None = None
+    """Omit an object whose share of moving tracks, among those in its masks, is below this part of the clip's best.
+
+    For labels that err on whole pieces of scenery. None, published: all objects stay.
+    """
+    follow_edges: bool = False
+    """Masks follow the frame's edges, for networks whose own outlines are coarse. Published: not."""
 
     def __post_init__(self) -> None:
         positive = (

@@ -6,6 +6,7 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.ops.guided_filter import enlarger
+from samotion.runtime.ops.interface import Held
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.ops.reference import fill_holes
 from samotion.runtime.ops.resize import network_input, resize_set
@@ -37,7 +38,7 @@ class OneFrameSam:
         self._cached: tuple[int, Mapping[str, Float]] = (-1, {})
         self._maps(0)  # init_state warms up on frame 0
 
-    def click(self, prompt: Prompt, previous: Float | None = None) -> Answer:
+    def click(self, prompt: Prompt, previous: Held | None = None) -> Answer:
         """Return the mask of one prompt, holes filled; previous: (1, h, w) logits of the answer that it corrects."""
         height, width = self.size
         scale = np.array([self.limits.size / width, self.limits.size / height], np.float32)
@@ -52,9 +53,9 @@ class OneFrameSam:
         found = look_up([bank], frame, self.frames, reverse, self.limits, HOST)
         features = self._attention(
             features=self._maps(frame)["features"],
-            memory=found.memory,
+            memory=HOST.down(found.memory),
             memory_time=found.time,
-            pointers=found.pointers,
+            pointers=HOST.down(found.pointers),
             pointer_time=found.pointer_time,
             pointer_horizon=np.asarray(max(1, min(self.frames, self.limits.pointers) - 1), np.float32),
         )["conditioned"]
@@ -65,9 +66,9 @@ class OneFrameSam:
         """Return what to remember of an answer on ``frame``."""
         spatial = self._memory_encoder(
             features=self._maps(frame)["features"],
-            mask=answer.mask,
+            mask=HOST.down(answer.mask),
             clicked=np.array([clicked]),
-            object_score=answer.object_score,
+            object_score=HOST.down(answer.object_score),
         )["memory"]
         return Memory(spatial[0], answer.pointer[0])
 
@@ -83,7 +84,7 @@ class OneFrameSam:
         return self._cached[1]
 
     def _decode(
-        self, frame: int, features: Float, points: Float, labels: Int, given: Float | None, memoryless: bool = True
+        self, frame: int, features: Float, points: Float, labels: Int, given: Held | None, memoryless: bool = True
     ) -> Answer:
         """Run the mask decoder for one object; given: (1, h, w) logits of a mask prompt."""
         maps, side = self._maps(frame), self.limits.size // 4
@@ -94,7 +95,7 @@ class OneFrameSam:
             high_1=maps["high_1"],
             points=points,
             labels=labels,
-            mask_prompt=(blank if given is None else given)[:, None],
+            mask_prompt=(blank if given is None else HOST.down(given))[:, None],
             has_mask_prompt=np.array([given is not None]),
             memoryless=np.array([memoryless]),
         )

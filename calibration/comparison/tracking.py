@@ -50,7 +50,7 @@ def propagate(bundle: Bundle, clip: Clip, prompts: list[Prompt]) -> Float:
         _remember(network, banks, frame, answer)
         for bank in banks:
             bank.forget(frame, reach, 0)
-    return np.stack(masks, axis=1)
+    return np.stack([HOST.down(mask) for mask in masks], axis=1)
 
 
 def _remember(network: MaskPredictor, banks: list[MemoryBank], frame: int, answer: Answer) -> None:

@@ -16,7 +16,7 @@ from samotion.engines.engine import Array
 from samotion.runtime.kernels import masks, tables
 from samotion.runtime.kernels.kernel_stream import KernelStream
 from samotion.runtime.ops.guided_filter import Enlarge, enlarger
-from samotion.runtime.ops.interface import Canvas, Held
+from samotion.runtime.ops.interface import Canvas
 from samotion.runtime.values import Bool, Clip, Float
 
 NOTHING = 0xBF800000  # the bits of -1: logits of an empty mask
@@ -42,7 +42,7 @@ class GpuEasel:
         self.refine: Enlarge | None = enlarger(clip, True) if follow_edges else None
         self._constants = constants
 
-    def mask(self, frame: int, logits: Held) -> Bool:
+    def mask(self, frame: int, logits: Any) -> Bool:
         if self.refine is not None:
             coarse: Float = logits.numpy()
             return self.refine(frame, coarse)
@@ -71,7 +71,7 @@ class _GpuCanvas:
         self._logits: DeviceArray | None = None
         self._drawn: set[tuple[int, int]] = set()
 
-    def draw(self, k: int, frame: int, logits: Held) -> None:
+    def draw(self, k: int, frame: int, logits: Any) -> None:
         stream = self._easel.stream
         if self._logits is None:
             self._logits = stream.array((self._objects, self._easel.shape[0], *logits.shape))

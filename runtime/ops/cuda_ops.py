@@ -60,12 +60,14 @@ class Gpu:
         self._recipes: dict[Any, resizing.Recipe] = {}
         self._clip: tuple[weakref.ref[Clip], DeviceArray] | None = None
 
-    def run(self, engine: Any, **inputs: Held) -> Mapping[str, Held]:
+    def run(self, engine: Any, **inputs: Any) -> Mapping[str, Held]:
         there = {name: value if is_on_device(value) else self.up(value) for name, value in inputs.items()}
         answers: Mapping[str, Held] = engine.on_device(**there)
         return answers
 
-    def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: ResizeSet) -> Held:
+    def images(
+        self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: ResizeSet
+    ) -> DeviceArray:
         key = (clip.size, size, network, resize)
         if key not in self._recipes:
             self._recipes[key] = resizing.recipe(*key)
@@ -77,23 +79,23 @@ class Gpu:
                 resizing.resize(launch, frames[i], made, constants, planes[i])
         return planes
 
-    def up(self, array: Array) -> Held:
+    def up(self, array: Array) -> DeviceArray:
         return self._streams["small"].sent(array)
 
-    def down(self, array: Held) -> Any:
+    def down(self, array: Any) -> Any:
         return array.numpy()
 
     def down_tracks(self, tracks: Tracks) -> Tracks:
         parts = (tracks.xy, tracks.visible, tracks.visibility, tracks.confidence, tracks.query_frame)
         return Tracks(*(self.down(part) for part in parts))
 
-    def empty(self, network: Network, shape: tuple[int, ...]) -> Held:
+    def empty(self, network: Network, shape: tuple[int, ...]) -> DeviceArray:
         return self._streams[network].array(shape)
 
-    def zeros(self, shape: tuple[int, ...]) -> Held:
+    def zeros(self, shape: tuple[int, ...]) -> DeviceArray:
         return self.constants(shape, lambda: (np.zeros(shape, np.float32),))[0]
 
-    def joined(self, parts: Sequence[Held]) -> Held:
+    def joined(self, parts: Sequence[Any]) -> DeviceArray:
         stream = self._streams["tracker"]  # masks, which also join arrays, come later
         out = stream.array((sum(map(len, parts)), *parts[0].shape[1:]), parts[0].dtype)
         start = 0
@@ -103,7 +105,7 @@ class Gpu:
                 start += len(part)
         return out
 
-    def padded(self, rows: Sequence[Sequence[Held]], shape: tuple[int, ...]) -> Held:
+    def padded(self, rows: Sequence[Sequence[Any]], shape: tuple[int, ...]) -> DeviceArray:
         addresses = np.zeros((len(rows), shape[0]), np.uint64)
         for k, own in enumerate(rows):
             addresses[k, : len(own)] = [row.address for row in own]
@@ -113,38 +115,39 @@ class Gpu:
             memory.gather(launch, there, out)
         return out
 
-    def in_frame(self, xy: Held, queries: Int | Float, scale: Float) -> None:
+    def in_frame(self, xy: Any, queries: Int | Float, scale: Float) -> None:
         asked = self.up(queries.astype(np.float32))
         with self._streams["tracker"].reading(asked) as launch:  # xy was joined there
             filtering.in_frame(launch, xy, asked, (float(scale[0]), float(scale[1])))
 
-    def filtered(self, xy: Held, occlusion: Held, expected_distance: Held, query_frame: Int) -> Tracks:
+    def filtered(self, xy: Any, occlusion: Any, expected_distance: Any, query_frame: Int) -> Tracks:
         stream, asked = self._streams["tracker"], self.up(query_frame)
         out = stream.buffers(filtering.buffers(*occlusion.shape))
         with stream.reading(xy, occlusion, expected_distance, asked) as launch:
             filtering.run(launch, xy, occlusion, expected_distance, asked, out)
         kept = int(out["rank"][len(xy)].numpy())
         names = ("xy", "visible", "visibility", "confidence", "query_frame")
-        parts: list[Held] = [out[name][:kept] for name in names]
+        parts: list[Any] = [out[name][:kept] for name in names]
         return Tracks(*parts)
 
-    def every(self, array: Held, first: int, pace: int) -> Held:
+    def every(self, array: Any, first: int, pace: int) -> DeviceArray:
         if pace == 1:
-            return array
+            whole: DeviceArray = array
+            return whole
         stream, frames = self._streams["tracker"], len(range(first, array.shape[1], pace))
         out = stream.array((len(array), frames, *array.shape[2:]), array.dtype)
         with stream.reading(array) as launch:
             memory.every(launch, array, first, pace, out)
         return out
 
-    def normalised_xy(self, xy: Held, frame: tuple[int, int]) -> Held:
+    def normalised_xy(self, xy: Any, frame: tuple[int, int]) -> DeviceArray:
         stream = self._streams["tracker"]
         out = stream.array(xy.shape)
         with stream.reading(xy) as launch:
             filtering.normalise(launch, xy, frame, out)
         return out
 
-    def unit_disparity(self, found: Held, out: Held) -> None:
+    def unit_disparity(self, found: Any, out: Any) -> None:
         stream = self._streams["depth"]
         key = ("depth", found.shape[1:], out.shape[1:])
         (height, width), (tall, wide) = key[1:]
@@ -153,13 +156,13 @@ class Gpu:
         with stream.reading(found) as launch:
             depth.unit_disparity(launch, found, made, scratch["extremes"], out)
 
-    def sample(self, grid: Held, tracks: Tracks, frame: int, size: tuple[int, int], out: Held) -> None:
-        xy: Held = tracks.xy
-        asked: Held = tracks.query_frame
+    def sample(self, grid: Any, tracks: Tracks, frame: int, size: tuple[int, int], out: Any) -> None:
+        xy: Any = tracks.xy
+        asked: Any = tracks.query_frame
         with self._streams["semantics"].reading(grid, xy, asked) as launch:
             features.sample(launch, grid, xy, asked, frame, size, out)
 
-    def filled(self, logits: Held) -> Held:
+    def filled(self, logits: Any) -> DeviceArray:
         return filled(self._streams["masks"], logits)
 
     def easel(self, clip: Clip, follow_edges: bool) -> Easel:

@@ -21,16 +21,16 @@ class Host:
 
     steady = False
 
-    def run(self, engine: Engine, **inputs: Held) -> Mapping[str, Held]:
+    def run(self, engine: Engine, **inputs: Any) -> Mapping[str, Held]:
         return engine(**inputs)
 
     def images(self, clip: Clip, part: slice, network: Network, size: tuple[int, int], resize: ResizeSet) -> Held:
         return network_input(network, resize, clip.frames[part], size)
 
-    def up(self, array: Array) -> Held:
+    def up(self, array: Array) -> Array:
         return array
 
-    def down(self, array: Held) -> Any:
+    def down(self, array: Any) -> Any:
         return array
 
     def down_tracks(self, tracks: Tracks) -> Tracks:
@@ -42,32 +42,32 @@ class Host:
     def zeros(self, shape: tuple[int, ...]) -> Held:
         return np.zeros(shape, np.float32)
 
-    def joined(self, parts: Sequence[Held]) -> Held:
+    def joined(self, parts: Sequence[Any]) -> Held:
         return np.concatenate(parts)
 
-    def padded(self, rows: Sequence[Sequence[Held]], shape: tuple[int, ...]) -> Held:
+    def padded(self, rows: Sequence[Sequence[Any]], shape: tuple[int, ...]) -> Held:
         return reference.padded(rows, shape)
 
-    def in_frame(self, xy: Held, queries: Int | Float, scale: Float) -> None:
+    def in_frame(self, xy: Any, queries: Int | Float, scale: Float) -> None:
         reference.in_frame(xy, queries, scale)
 
-    def filtered(self, xy: Held, occlusion: Held, expected_distance: Held, query_frame: Int) -> Tracks:
+    def filtered(self, xy: Any, occlusion: Any, expected_distance: Any, query_frame: Int) -> Tracks:
         return filter_tracks(xy, occlusion, expected_distance, query_frame)
 
-    def every(self, array: Held, first: int, pace: int) -> Held:
+    def every(self, array: Any, first: int, pace: int) -> Any:
         return array[:, first::pace]
 
-    def normalised_xy(self, xy: Held, frame: tuple[int, int]) -> Held:
+    def normalised_xy(self, xy: Any, frame: tuple[int, int]) -> Held:
         return reference.normalised_xy(xy, frame)
 
-    def unit_disparity(self, found: Held, out: Held) -> None:
+    def unit_disparity(self, found: Any, out: Any) -> None:
         reference.unit_disparity(found, out)
 
-    def sample(self, grid: Held, tracks: Tracks, frame: int, size: tuple[int, int], out: Held) -> None:
+    def sample(self, grid: Any, tracks: Tracks, frame: int, size: tuple[int, int], out: Any) -> None:
         own = np.flatnonzero(tracks.query_frame == frame)
         out[own] = reference.cells(grid, tracks.xy[own, frame], size)
 
-    def filled(self, logits: Held) -> Held:
+    def filled(self, logits: Any) -> Held:
         return np.stack([reference.fill_holes(mask) for mask in logits])
 
     def easel(self, clip: Clip, follow_edges: bool) -> Easel:
@@ -75,21 +75,24 @@ class Host:
 
 
 class HostEasel:
-    """Makes masks at once, by a function of frame and logits (see refining.enlarger). See Easel."""
+    """Makes masks at once, by a function of frame and logits (see guided_filter.enlarger). See Easel."""
 
     def __init__(self, clip: Clip, enlarge: Callable[[int, Float], Bool]) -> None:
         self._shape = (len(clip.frames), *clip.size)
-        self.mask = enlarge
+        self._enlarge = enlarge
+
+    def mask(self, frame: int, logits: Any) -> Bool:
+        return self._enlarge(frame, logits)
 
     def canvas(self, objects: int) -> Canvas:
-        return _HostCanvas(np.zeros((objects, *self._shape), np.bool_), self.mask)
+        return _HostCanvas(np.zeros((objects, *self._shape), np.bool_), self._enlarge)
 
 
 class _HostCanvas:
     def __init__(self, masks: Bool, enlarge: Callable[[int, Float], Bool]) -> None:
         self._masks, self._enlarge = masks, enlarge
 
-    def draw(self, k: int, frame: int, logits: Held) -> None:
+    def draw(self, k: int, frame: int, logits: Any) -> None:
         self._masks[k, frame] = self._enlarge(frame, logits)
 
     def masks(self) -> Bool:

@@ -1,6 +1,5 @@
 """Cutting a source into windows that share frames, so that a video of any length needs the memory of one window."""
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -11,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.engines.errors import InputError
+from samotion.runtime.machine import MEMORY_SHARE, machine_memory
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.source import Frame, Stamp
 from samotion.runtime.values import Clip
-
-MEMORY_SHARE = 0.5  # of the machine's memory, at most this much for frames; masks and engines need the rest
 
 
 @dataclass(frozen=True)
@@ -197,11 +195,3 @@ class _Timeline:
             stated = second + np.array([stamp.index - index for stamp in stamps]) / float(fps)
         self._last = stamps[-1].index, float(stated[-1])
         return [float(second) for second in stated]
-
-
-def machine_memory() -> int | None:
-    """Return the machine's memory in bytes, None where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None

@@ -13,7 +13,6 @@ from samotion.engines.atomic import atomic_file
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.ops.numpy_ops import HOST
-from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.folders import list_folder
@@ -176,15 +175,15 @@ def from_clip(clip: Clip, masks: Bool, cut: Variant, bundle: Bundle, settings: S
         clip.name, clip.frames[chosen], Fraction(clip.fps), clip.size, index, cut.count, index / float(clip.fps)
     )
     queries = sample_queries(part, settings.override({"seed": cut.seed}))
-    tracks = filter_tracks(*follow(part, queries, bundle, settings, quiet, HOST), queries[:, 0])
+    tracks = HOST.filtered(*follow(part, queries, bundle, settings, quiet, HOST), queries[:, 0])
     disparity = estimate(part, bundle, settings, quiet, HOST)
     return TrackSample(
         xy=np.clip(unit_xy(tracks.xy, clip.size), -FAR, FAR),
         visible=tracks.visible,
         visibility=tracks.visibility,
         confidence=tracks.confidence,
-        depth=depth_under(disparity, tracks.xy),
-        semantics=describe(part, tracks, bundle, settings, quiet, HOST),
+        depth=depth_under(HOST.down(disparity), tracks.xy),
+        semantics=HOST.down(describe(part, tracks, bundle, settings, quiet, HOST)),
         query_frame=tracks.query_frame,
         label=labels_from_masks(tracks, masks[chosen]),
         instance=np.zeros(len(tracks.xy), np.int64),

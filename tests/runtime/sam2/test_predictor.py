@@ -150,9 +150,11 @@ def test_objects_together_are_as_each_alone(clip: Clip, clicks: int, monkeypatch
     corrected: list[bool] = []
 
     def asked_again(own: list[Answer], pairs: list[Any], network: MaskPredictor) -> None:
-        before = [answer.mask.copy() for answer in own]
+        before = [np.array(answer.mask) for answer in own]
         correct(own, pairs, network)
-        corrected.extend((answer.mask != mask).any() for answer, mask in zip(own, before, strict=True))
+        corrected.extend(
+            not np.array_equal(np.array(answer.mask), mask) for answer, mask in zip(own, before, strict=True)
+        )
 
     correct = masks._correct
     monkeypatch.setattr(masks, "_correct", asked_again)

@@ -1,4 +1,4 @@
-"""The pieces of a clip's windows as one result in memory."""
+"""The results of a clip's windows joined to one in memory."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from samotion.engines.errors import InputError
-from samotion.runtime.sources.windows import MEMORY_SHARE, machine_memory
+from samotion.runtime.machine import MEMORY_SHARE, machine_memory
 from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Result, Tracks, WindowResult
 
 
