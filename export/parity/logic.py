@@ -29,7 +29,9 @@ def _grouping(case: Arrays) -> Checks:
     def segment(frame: int, click: Float) -> Bool:
         asked.append((frame, *click.tolist()))
         labels = given["labels"][frame]
-        if label := labels[int(click[1]), int(click[0])]:
+        height, width = labels.shape
+        row, column = np.clip(int(click[1]), 0, height - 1), np.clip(int(click[0]), 0, width - 1)
+        if label := labels[row, column]:
             return np.asarray(labels == label)
         y, x = np.indices(labels.shape)
         return np.asarray(np.hypot(x - click[0], y - click[1]) <= DISC)

@@ -1,6 +1,5 @@
 """Weights into networks: read without running pickles, loaded strictly, named when they do not fit."""
 
-import pickle
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,36 +12,40 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from samotion.engines.errors import CheckpointError
+from samotion.export.weights.torch_file import Unreadable, read_torch
 
 # SAM2 blanks the mask of an object it scores as absent; random weights would blank every frame.
 OBJECT_SCORE_BIAS = "sam_mask_decoder.pred_obj_score_head.layers.2.bias"
 SHOWN_KEYS = 5
+OFFICIAL = "is it the official file?"
 
 
 def read(path: Path, under: str | None = None) -> dict[str, Tensor]:
     """Return the state dict in a .safetensors or PyTorch file; ``under``: the entry that holds it.
 
-    Raises CheckpointError if the file is missing, damaged, or holds more than tensors.
+    Raises CheckpointError, naming the cause, if the file is missing or damaged, or holds more than tensors.
     """
     if not path.is_file():
-        raise CheckpointError(f"{path}: no such checkpoint; download it or name its folder with --weights")
+        raise CheckpointError(f"{path}: no such checkpoint", "download it or name its folder with --weights")
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        state: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise CheckpointError(
-            f"{path}: not a readable checkpoint of tensors ({reason}); download it again"
-        ) from error
+        state: Any = read_torch(path)
+    except Unreadable as error:
+        raise CheckpointError(f"{path}: not a readable checkpoint: it {error}", error.remedy) from error
+    except (SafetensorError, OSError) as error:
+        reason = ascii(str(error).strip().partition("\n")[0])[1:-1]
+        raise CheckpointError(f"{path}: not a readable checkpoint: {reason:.200}", "download it again") from error
     if under is not None:
         if not isinstance(state, Mapping) or under not in state:
-            raise CheckpointError(
-                f"{path}: expected the weights under '{under}', found none; is it the official file?"
-            )
+            raise CheckpointError(f"{path}: expected the weights under '{under}', found none", OFFICIAL)
         state = state[under]
-    if not isinstance(state, Mapping) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise CheckpointError(f"{path}: expected a state dict of tensors; is it the official file?")
+    if not isinstance(state, Mapping):
+        raise CheckpointError(f"{path}: expected a state dict of tensors", OFFICIAL)
+    for key, value in state.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            found = f"the key {key}" if not isinstance(key, str) else f"{type(value).__name__} at {_shown(key)}"
+            raise CheckpointError(f"{path}: expected a state dict of tensors, found {found}", OFFICIAL)
     return dict(state)
 
 
@@ -81,7 +84,12 @@ def _listing(what: str, keys: list[str]) -> str:
     if not keys:
         return ""
     more = f" and {len(keys) - SHOWN_KEYS} more" if len(keys) > SHOWN_KEYS else ""
-    return f"{len(keys)} {what}: {', '.join(keys[:SHOWN_KEYS])}{more}"
+    return f"{len(keys)} {what}: {', '.join(map(_shown, keys[:SHOWN_KEYS]))}{more}"
+
+
+def _shown(key: str) -> str:
+    """Return a name as a terminal can show it."""
+    return key[:200] if key.isprintable() else ascii(key)[1:200]
 
 
 def random_state(model: nn.Module, seed: int) -> dict[str, Tensor]:

@@ -32,7 +32,7 @@ class Source:
         return model
 
     def check(self) -> None:
-        """Raise CheckpointError if the checkpoint does not fit, without reading its numbers."""
+        """Raise CheckpointError if the checkpoint is damaged or does not fit."""
         if isinstance(self.weights, Path):
             check(self.network.empty(), read(self.weights, self.network.under), str(self.weights))
 
