@@ -13,6 +13,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.sam2.predictor import MaskPredictor
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.windows import Window, windows_of
+from samotion.runtime.stages.state import states
 from samotion.runtime.stages.support import support
 from samotion.runtime.stages.window import Stages, find_groups
 from samotion.runtime.values import Bool, Clip, ObjectMasks, Result, Tracks, WindowResult
@@ -79,6 +80,7 @@ class Follower:
             identities=self._seen.identities,
             masks=ObjectMasks(self._seen.masks[:, shared:]),
             scores=support(self._seen.masks, tracks, labels.probability).astype(np.float32),
+            states=states(self._seen.masks, tracks)[:, shared:],
             tracks=tracks,
             labels=labels,
             start=window.start,

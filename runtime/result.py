@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.runtime.identity.join import joined_tracks
-from samotion.runtime.output.record import extent
+from samotion.runtime.output.record import extent, mean_score, settled
 from samotion.runtime.output.writer import ResultWriter, source_labels
-from samotion.runtime.values import Bool, Float, Int, Labels, Tracks, WindowResult
+from samotion.runtime.values import Bool, Bytes, Float, Int, Labels, State, Tracks, WindowResult
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class MovingObject:
     id: from 1 up, its value in the label maps. frames: (F,) int64, numbers of the frames that show it, ascending, as
     indices into ``Result.masks``. boxes: (F, 4) int64, x0, y0, x1, y1 in pixels of the source, x1 and y1 exclusive.
     areas: (F,) int64, pixels of the source. score: mean probability, from 0 to 1, that the tracks inside its masks
-    move by themselves; 0 where no track is.
+    move by themselves; 0 where no track is. state: what it does on each of all T frames, "moving", "still", "hidden"
+    (not seen, but again later, or its points go on) or "lost" (nothing shows it); None before it is first seen.
     """
 
     id: int
@@ -30,6 +31,7 @@ class MovingObject:
     boxes: Int
     areas: Int
     score: float
+    state: tuple[str | None, ...]
 
 
 class Result:
@@ -114,14 +116,18 @@ class Result:
             np.array(frames, np.int64),
             np.array(boxes, np.int64).reshape(-1, 4),
             np.array(areas, np.int64),
-            self._score(identity),
+            mean_score(
+                [
+                    (float(score), len(window.clip.frames))
+                    for window in self.windows
+                    for score in window.scores[window.identities == identity]
+                ]
+            ),
+            settled(np.concatenate([_states(window, identity) for window in self.windows])),
         )
 
-    def _score(self, identity: int) -> float:
-        """Return the mean over windows, each by how many frames it adds."""
-        own = [
-            (float(score), len(window.clip.frames))
-            for window in self.windows
-            for score in window.scores[window.identities == identity]
-        ]
-        return sum(score * frames for score, frames in own) / max(sum(frames for _, frames in own), 1)
+
+def _states(window: WindowResult, identity: int) -> Bytes:
+    """Return what an object does on the frames of a window (T,), lost where the window does not have it."""
+    own = window.states[window.identities == identity]
+    return own[0] if len(own) else np.full(len(window.clip.frames), State.LOST, np.uint8)

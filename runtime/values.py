@@ -5,6 +5,7 @@ given to the pipeline, (0, 0) being the centre of the top left pixel.
 """
 
 from dataclasses import dataclass
+from enum import IntEnum
 from fractions import Fraction
 from pathlib import Path
 
@@ -160,6 +161,19 @@ class ObjectMasks:
         _expect("masks", self.values, (None, None, None, None), np.bool_)
 
 
+class State(IntEnum):
+    """What an object does on a frame.
+
+    MOVING: it is seen and moves against the camera's motion. STILL: it is seen and does not. HIDDEN: it is not seen,
+    but it is again later, or its points go on inside the image. LOST: it is not seen, and nothing shows it is there.
+    """
+
+    LOST = 0
+    HIDDEN = 1
+    STILL = 2
+    MOVING = 3
+
+
 @dataclass(frozen=True)
 class Result:
     """What the pipeline found in one clip: seconds maps a stage's name to the time it took."""
@@ -177,15 +191,17 @@ class WindowResult:
 
     clip: those frames; source_count is how many source frames were read by then. identities: (K,) int64 from 1
     up, ascending, those of masks; an object keeps its own through all pieces. scores: (K,) float32, how probably the
-    points inside each object move by themselves, 0 where there is none. tracks, labels: of the whole
-    window, whose first frame is number ``start`` of all frames kept. seconds: by stage. arrived: when the first
-    of the frames was read, on time.monotonic's clock.
+    points inside each object move by themselves, 0 where there is none. states: (K, T) uint8 of State, what each
+    object does on each frame, as far as this window tells. tracks, labels: of the whole window, whose first frame is
+    number ``start`` of all frames kept. seconds: by stage. arrived: when the first of the frames was read, on
+    time.monotonic's clock.
     """
 
     clip: Clip
     identities: Int
     masks: ObjectMasks
     scores: Float
+    states: Bytes
     tracks: Tracks
     labels: MotionLabels
     start: int
@@ -194,3 +210,4 @@ class WindowResult:
 
     def __post_init__(self) -> None:
         _expect("identities", self.identities, (len(self.masks.values),), np.int64)
+        _expect("states", self.states, self.masks.values.shape[:2], np.uint8)

@@ -2,13 +2,14 @@
 
 import json
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from samotion.runtime.values import Bool, Clip, WindowResult
+from samotion.runtime.values import Bool, Bytes, Clip, State, WindowResult
 
 
 class Record:
@@ -38,8 +39,10 @@ class Record:
         self._frames.extend(piece.clip.source_index.tolist())
         self._times.extend(piece.clip.times.tolist())
         self.windows.append([piece.start, piece.start + piece.tracks.visible.shape[1]])
-        for identity in piece.identities:  # also those that are never seen
-            self._objects.setdefault(int(identity), _Object(self.frames - len(piece.clip.frames)))
+        count = len(piece.clip.frames)
+        for identity, score, states in zip(piece.identities, piece.scores, piece.states, strict=True):
+            own = self._objects.setdefault(int(identity), _Object(self.frames - count))  # also one that is never seen
+            own.add_window(self.frames - count, float(score), states)
         for stage, spent in piece.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
@@ -68,12 +71,19 @@ class Record:
 
 
 class _Object:
-    """Where one object is: its area and box on frames from ``start`` on."""
+    """Where one object is and what it does: its area, box and state on frames from ``start`` on."""
 
     def __init__(self, start: int) -> None:
         self._start = start
         self._areas = array("q")
         self._boxes = array("q")  # four a frame
+        self._states = array("B")
+        self._scores: list[tuple[float, int]] = []
+
+    def add_window(self, index: int, score: float, states: Bytes) -> None:
+        self._states.extend([State.LOST] * (index - self._start - len(self._states)))
+        self._states.extend(states.tolist())
+        self._scores.append((score, len(states)))
 
     def add(self, index: int, mask: Bool) -> None:
         gap = index - self._start - len(self._areas)
@@ -91,9 +101,31 @@ class _Object:
             "first_frame": frames[seen[0]] if seen else None,
             "last_frame": frames[seen[-1]] if seen else None,
             "start": self._start,
+            "score": round(mean_score(self._scores), 4),
+            "state": [[name, len(list(run))] for name, run in groupby(settled(np.array(self._states)))],
             "area": areas,
             "boxes": [box if area else None for area, box in zip(areas, boxes, strict=True)],
         }
+
+
+def settled(states: Bytes) -> tuple[str | None, ...]:
+    """Return in words what an object does on each frame, now that all is known: None before it is first seen.
+
+    states: (T,) of State, as the windows told them. Until it is seen again it was hidden, whatever a window took it
+    for; after it was last seen, the windows' word stands.
+    """
+    names: list[str | None] = [State(state).name.lower() for state in states]
+    seen = np.flatnonzero(states >= State.STILL)
+    first, last = (int(seen[0]), int(seen[-1])) if len(seen) else (len(states), len(states))
+    return tuple(
+        None if at < first else "hidden" if at < last and states[at] < State.STILL else name
+        for at, name in enumerate(names)
+    )
+
+
+def mean_score(scores: Sequence[tuple[float, int]]) -> float:
+    """Return the mean of windows' scores, each by how many frames it adds, given as (score, frames)."""
+    return sum(score * frames for score, frames in scores) / max(sum(frames for _, frames in scores), 1)
 
 
 def extent(mask: Bool) -> tuple[int, list[int] | None]:

@@ -18,7 +18,7 @@ from samotion.engines.errors import OutputError
 from samotion.runtime.output.overlay import Overlay
 from samotion.runtime.output.palette import davis_palette
 from samotion.runtime.output.record import Record, write_json
-from samotion.runtime.values import Bool, Int, Labels, Playback, Result, WindowResult
+from samotion.runtime.values import Bool, Int, Labels, Playback, Result, State, WindowResult
 from samotion.runtime.version import PROGRAM, version
 
 log = logging.getLogger(__name__)
@@ -143,8 +143,9 @@ def write_result(result: Result, out: Path, about: dict[str, Any], overlay: bool
     """Write OUT/<clip name> as ResultWriter describes it, all at once, and return it. Raises OutputError."""
     identities = np.arange(1, len(result.masks.values) + 1)
     scores = np.zeros(len(identities), np.float32)
+    states = np.where(result.masks.values.any(axis=(2, 3)), State.STILL, State.LOST).astype(np.uint8)  # nobody asked
     piece = WindowResult(
-        result.clip, identities, result.masks, scores, result.tracks, result.labels, 0, result.seconds, 0.0
+        result.clip, identities, result.masks, scores, states, result.tracks, result.labels, 0, result.seconds, 0.0
     )
     with ResultWriter(out, result.clip.name, overlay) as writer:
         writer.add(piece)

@@ -20,7 +20,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.source import Source
 from samotion.runtime.sources.windows import Window
-from samotion.runtime.values import Bytes, MotionLabels, ObjectMasks, Tracks, WindowResult
+from samotion.runtime.values import Bytes, MotionLabels, ObjectMasks, State, Tracks, WindowResult
 
 SMALL = Settings(window=12, overlap=4)
 
@@ -61,6 +61,7 @@ def piece_of(window: Window, *identities: int) -> WindowResult:
         names,
         ObjectMasks(masks),
         np.ones(len(names), np.float32),
+        np.full((len(names), len(clip.frames)), State.MOVING, np.uint8),
         tracks,
         labels,
         window.start,

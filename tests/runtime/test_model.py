@@ -48,6 +48,9 @@ def test_the_masks_are_those_that_the_command_writes(result: samotion.Result, tm
         np.testing.assert_array_equal(item.areas, [area for area in stated["area"] if area])
         np.testing.assert_array_equal(item.boxes, [box for box in stated["boxes"] if box])
         np.testing.assert_array_equal(item.frames, np.flatnonzero(stated["area"]))
+        assert item.state == tuple(name for name, count in stated["state"] for _ in range(count))
+        assert [frame for frame, name in enumerate(item.state) if name in ("moving", "still")] == item.frames.tolist()
+        assert item.score == pytest.approx(stated["score"], abs=1e-4)
 
 
 def test_shapes_and_types(result: samotion.Result) -> None:
