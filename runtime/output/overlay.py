@@ -1,6 +1,7 @@
 """The overlay video: coloured masks, outlines and ids over the frames."""
 
 import contextlib
+import gc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -95,6 +96,8 @@ class Overlay:
         finally:
             if self._sound is not None:
                 self._sound.close()
+            del self._container, self._stream, self._sound
+            gc.collect()  # a container and its streams hold each other, and with them the encoder's threads
 
     def _add_stream(self, first: Clip) -> av.VideoStream:
         stream = self._container.add_stream("libx264", rate=first.fps / self._stride, options=ENCODING)

@@ -1,23 +1,20 @@
 """Decoding of one video stream: every frame keeps its number, whatever is damaged around it."""
 
-import logging
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import av
 import av.container
-import av.logging
 
+from samotion.runtime.sources.ffmpeg_log import errors_heard
 from samotion.runtime.sources.timetable import Timetable
 
 FALLBACK_FPS = Fraction(24)
 MAX_FPS = 1000  # beyond it a container's rate is its clock, not a frame rate
 TELLING = ("mjpeg", "ffv1")  # decoders that tell of damage in FFmpeg's log alone
-
-logging.getLogger("libav").addHandler(logging.NullHandler())  # what nobody listens for would go to the terminal
 
 
 @dataclass(frozen=True)
@@ -115,22 +112,8 @@ class Decoder:
             if packet.pts is not None:
                 self._timetable.sent(packet.pts, packet.dts, packet.duration, packet.is_keyframe)
         try:
-            with _heard() if self._codec.name in TELLING else nullcontext() as complaints:
+            with errors_heard() if self._codec.name in TELLING else nullcontext() as complaints:
                 decoded = self._codec.decode(packet if packet.size else None)
         except av.FFmpegError:
             return [], True
         return [frame for frame in decoded if isinstance(frame, av.VideoFrame)], bool(complaints)
-
-
-@contextmanager
-def _heard() -> Iterator[list[tuple[int, str, str]]]:
-    """Yield the errors that FFmpeg logs meanwhile in this thread."""
-    level, skip = av.logging.get_level(), av.logging.get_skip_repeated()
-    av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
-    try:
-        with av.logging.Capture() as lines:
-            yield lines
-    finally:
-        av.logging.set_level(level)
-        av.logging.set_skip_repeated(skip)

@@ -1,6 +1,8 @@
 """Reading of video with PyAV: what files and live streams share, and files."""
 
+import gc
 import logging
+import re
 from abc import abstractmethod
 from collections.abc import Iterator
 from fractions import Fraction
@@ -16,6 +18,7 @@ from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.colour import RgbConverter
 from samotion.runtime.sources.decoder import FALLBACK_FPS, Decoder
+from samotion.runtime.sources.ffmpeg_log import errors_heard
 from samotion.runtime.sources.source import Source, check_pixels
 from samotion.runtime.values import Bytes
 
@@ -29,6 +32,7 @@ DEMUXERS = (
 )
 STATING = ("mov", "matroska", "webm", "avi", "flv", "asf")  # containers whose stated length is no estimate
 PLAYLISTS = {b"#EXTM3U": "an HLS playlist", b"ffconcat": "an ffconcat list", b"v=0": "an SDP description"}
+OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) ")  # what FFmpeg says of a size beyond its max_pixels
 MOST_LISTED = 8  # damaged frames named in one line
 
 
@@ -86,9 +90,11 @@ class DecodedSource(Source):
         """Open the source; raises InputError."""
 
     def conclude(self) -> None:
-        """Warn of damage, in one line."""
+        """Warn of damage, in one line, and let go of the decoder."""
         if self._decoder is not None and (found := [*self._damage(self._decoder), *self._cut(self._decoder)]):
             log.warning("%s: %s", self.label, "; ".join(found))
+        self._decoder = None
+        gc.collect()  # a container and its streams hold each other, and with them the decoder's pictures
 
     def _damage(self, decoder: Decoder) -> Iterator[str]:
         """Say in words which frames are not whole."""
@@ -129,13 +135,18 @@ class VideoSource(DecodedSource):
 def open_file(path: Path, max_pixels: int) -> av.container.InputContainer:
     """Open a video file; it reads no other file and no network, whatever it holds. Raises InputError."""
     options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS, "max_pixels": str(max_pixels)}
-    try:
-        # An absolute path is never taken for a protocol, whatever colons the file's name has.
-        return av.open(str(path.resolve()), options=options, metadata_errors="ignore")
-    except (av.FFmpegError, OSError, ValueError) as error:
-        if kind := _playlist(path):
-            raise InputError(f"{path}: {kind}, expected a video", "give the files that it names") from error
-        raise InputError(f"{path}: not a video, or its index is missing ({reason(error)})") from error
+    with errors_heard() as errors:
+        try:
+            # An absolute path is never taken for a protocol, whatever colons the file's name has.
+            container = av.open(str(path.resolve()), options=options, metadata_errors="ignore")
+        except (av.FFmpegError, OSError, ValueError) as error:
+            _check_told_size(path, errors, max_pixels)
+            if kind := _playlist(path):
+                raise InputError(f"{path}: {kind}, expected a video", "give the files that it names") from error
+            raise InputError(f"{path}: not a video, or its index is missing ({reason(error)})") from error
+    if any(not stream.width for stream in container.streams.video):
+        _check_told_size(path, errors, max_pixels)
+    return container
 
 
 def video_stream(label: str, container: av.container.InputContainer, max_pixels: int) -> av.VideoStream:
@@ -205,6 +216,13 @@ def turn(image: Bytes, matrix: tuple[int, int, int, int] | None) -> Bytes:
 def reason(error: Exception) -> str:
     """Return what FFmpeg says, without the address, which may hold a password."""
     return getattr(error, "strerror", None) or type(error).__name__
+
+
+def _check_told_size(path: Path, errors: list[tuple[int, str, str]], max_pixels: int) -> None:
+    """Raise InputError where FFmpeg told of a frame beyond ``max_pixels``: it withholds its size then."""
+    for size in (OVERSIZE.search(text) for _, _, text in errors):
+        if size is not None:
+            check_pixels(str(path), int(size[1]), int(size[2]), max_pixels)
 
 
 def _count_packets(path: Path, max_pixels: int) -> int:
