@@ -3,7 +3,6 @@
 import importlib
 import re
 import shlex
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,11 @@ NEEDS = frozenset(["gpu", "data", "checkpoints", "minutes", "network"])
 BLOCK = re.compile(
     r"^(?:<!-- needs: (?P<needs>[a-z, ]+) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
+PROGRAMS = {
+    "samotion-run": "samotion.runtime.cli",
+    "samotion-export": "samotion.export.cli",
+    "samotion-bench": "samotion.benchmarks.bench",
+}
 Main = Callable[[list[str]], int]
 
 
@@ -66,9 +70,8 @@ def commands(text: str) -> list[list[str]]:
 
 def own_program(words: list[str]) -> tuple[Main, list[str]] | None:
     """Return the ``main`` and the arguments of a command of this project; None for anything else."""
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    if words[0] in scripts:
-        return _main(scripts[words[0]].partition(":")[0]), words[1:]
+    if words[0] in PROGRAMS:
+        return _main(PROGRAMS[words[0]]), words[1:]
     if words[0] in ("python", "python3") and words[1] == "-m" and words[2].startswith("samotion."):
         return _main(words[2]), words[3:]
     return None
