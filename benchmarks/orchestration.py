@@ -29,7 +29,7 @@ PROGRAM = "samotion.benchmarks.orchestration"
 DESCRIPTION = "Time the pipeline against the published orchestration, both on the same engines, clip and settings."
 EPILOG = """\
 Both sides read the clip and end with masks; neither writes files. They take turns, the first of a pair alternating.
-The published side follows every point of the grid in parts of 128 and makes the feature grids anew for each part:
+The published side follows every point of the grid in parts of 128 and makes the feature grids again for each part:
 a run over 60 frames takes many minutes on two cores. samotion/benchmarks/published/driver.py lists what it does and
 where it differs from the authors' program.
 

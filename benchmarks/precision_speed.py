@@ -19,8 +19,8 @@ from samotion.runtime.settings import Settings
 PROGRAM = "samotion.benchmarks.precision_speed"
 FRAMES = 16  # of the clip
 EPILOG = """\
-Every graph that differs runs on what the pipeline feeds it, once in each bundle by turns; so does the pipeline. CPU
-time is that of the process, all its threads together, and differs least from run to run on a busy machine.
+Every graph that differs runs on what the pipeline feeds it, once in each bundle, alternately; so does the pipeline.
+CPU time is that of the process, all its threads together, and differs least from run to run on a busy machine.
 
 example:
   python -m samotion.benchmarks.precision_speed --data CLIPS --engines int8 -o int8.json"""
@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
-    parser = parser_of(f"python -m {PROGRAM}", "Time two bundles of the same networks on the CPU, by turns.", EPILOG)
+    parser = parser_of(
+        f"python -m {PROGRAM}", "Time two bundles of the same networks on the CPU, alternately.", EPILOG
+    )
     add = parser.add_argument
     add("--data", type=Path, required=True, metavar="DIR", help="folder of clips; the first is run")
     pair_options(parser)

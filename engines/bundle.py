@@ -177,7 +177,7 @@ class Bundle:
 
 
 def _verified(folder: Path, provider: str) -> Manifest:
-    """Return the manifest of the bundle in ``folder``, every file that ``provider`` loads held against its hash."""
+    """Return the manifest of the bundle in ``folder``, the hash of every file that ``provider`` loads checked."""
     manifest = read(folder)
     if provider in BACKENDS:
         require_plans(folder, manifest, provider)

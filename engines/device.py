@@ -142,7 +142,7 @@ class _Lease:
 
 
 class Uploads:
-    """Host arrays on their way to the GPU, by way of pinned memory: for each size a few blocks, used in turns."""
+    """Host arrays on their way to the GPU, by way of pinned memory: for each size a few blocks, used in rotation."""
 
     def __init__(self, device: Device) -> None:
         self._cuda = device.cuda

@@ -37,7 +37,7 @@ GRAPHS = (
 PLAN = re.compile(rf"({'|'.join(GRAPHS)})\.tensorrt(-rtx)?(\.\d+)?\.plan")
 LEFT = rf"\.({re.escape(FILE)}|plans)\.(lock|partial)"  # by a writer that was killed
 OWN = re.compile(rf"{re.escape(FILE)}|({'|'.join(GRAPHS)})\.onnx(\.data)?|{PLAN.pattern}|{LEFT}")
-MEND = "export it again with samotion-export, or leave --engines out for the shipped bundle"
+REMEDY = "export it again with samotion-export, or leave --engines out for the shipped bundle"
 
 
 Count = Annotated[int, Meta(ge=1, le=65536)]
@@ -184,20 +184,20 @@ def read(folder: Path) -> Manifest:
     path = folder / FILE
     try:
         if not path.is_file():
-            raise BundleError(f"{folder}: no {FILE} found, so this is no engine bundle", MEND)
+            raise BundleError(f"{folder}: no {FILE} found, so this is no engine bundle", REMEDY)
         with path.open("rb") as file:
             text = file.read(LARGEST + 1)
         if len(text) > LARGEST:
             raise Fault(f"larger than {LARGEST >> 20} MiB")
         return _manifest(parse(text))
     except OSError as error:
-        raise BundleError(f"{path}: cannot be read ({error.strerror})", MEND) from error
+        raise BundleError(f"{path}: cannot be read ({error.strerror})", REMEDY) from error
     except UnknownField as error:
         raise BundleError(
-            f"{path}: {error}, so damaged or of a newer version", f"update samotion, or {MEND}"
+            f"{path}: {error}, so damaged or of a newer version", f"update samotion, or {REMEDY}"
         ) from error
     except Fault as error:
-        raise BundleError(f"{path}: damaged: {error}", MEND) from error
+        raise BundleError(f"{path}: damaged: {error}", REMEDY) from error
 
 
 def _manifest(data: dict[str, Any]) -> Manifest:
@@ -302,13 +302,13 @@ def verify(folder: Path, entry: GraphEntry) -> None:
     for name, wanted in entry.sha256.items():
         path = folder / name
         if not path.is_file():
-            raise BundleError(f"{path}: missing from the bundle", MEND)
+            raise BundleError(f"{path}: missing from the bundle", REMEDY)
         if (found := hash_of(path)) != wanted:
-            raise BundleError(f"{path}: damaged (sha256 {found[:12]}…, expected {wanted[:12]}…)", MEND)
+            raise BundleError(f"{path}: damaged (sha256 {found[:12]}…, expected {wanted[:12]}…)", REMEDY)
     try:
         if unlisted := sorted(external_files(folder / entry.file) - set(entry.sha256)):
             raise BundleError(
-                f"{folder / FILE}: {entry.file} reads {unlisted[0]!r:.60}, which sha256 does not list", MEND
+                f"{folder / FILE}: {entry.file} reads {unlisted[0]!r:.60}, which sha256 does not list", REMEDY
             )
     except ValueError as error:
-        raise BundleError(f"{folder / entry.file}: damaged ({error})", MEND) from error
+        raise BundleError(f"{folder / entry.file}: damaged ({error})", REMEDY) from error

@@ -1,4 +1,4 @@
-"""Will this bundle run here? Told before anything is loaded, each problem with its remedy."""
+"""Will this bundle run here? Reported before anything is loaded, each problem with its remedy."""
 
 import importlib.util
 import shlex

@@ -16,7 +16,7 @@ def write(preset: Preset, weights: str | None, folder: Path, tell: Tell, offline
     """Export every network of ``preset`` into ``folder``, empty or not there, and return its manifest.
 
     weights: a folder with the checkpoints under their official names; None takes what is shipped or downloads
-    it, unless ``offline``; "random:SEED" draws them. tell: is told of each graph. Raises CheckpointError for
+    it, unless ``offline``; "random:SEED" draws them. tell: is called for each graph. Raises CheckpointError for
     weights that are missing or do not fit, EngineError for a graph that does not answer as PyTorch.
     """
     folder.mkdir(parents=True, exist_ok=True)

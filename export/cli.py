@@ -29,7 +29,7 @@ EPILOG = """examples:
   samotion-export --from fast/ --precision fp16 -o fast16/       the same of graphs that are there
   samotion-export --from fast/ --precision int8 --calibrate CLIPS -o fast8/      image encoders in INT8
 
-TensorRT plans, from graphs that are there or on top of an export (no PyTorch needed but for an export):
+TensorRT plans, from graphs that are there or on top of an export (PyTorch is needed only for an export):
   samotion-export --preset nano --backend tensorrt -o nano-trt/    the shipped graphs, for this machine's GPU
   samotion-export --from fast/ --backend tensorrt                  added to the bundle
   samotion-export --from fast/ --backend tensorrt-rtx --compute-capability 8.9 12.0 -o fast-rtx/   needs no GPU
@@ -39,12 +39,12 @@ TensorRT plans, from graphs that are there or on top of an export (no PyTorch ne
 Weights are kept in $SAMOTION_CACHE (default: the platform's cache folder, samotion/). Put official files there,
 or name their folder with --weights, where there is no network. --weights random:0 tries the machine without any.
 
-Exit status: 0 done, 2 what you can mend, a bundle that does not run here among it.
+Exit status: 0 done, 2 a mistake that you can correct or a bundle that does not run here.
 """
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 after one line on standard error for what the user can mend."""
+    """Run the command; returns 0, or 2 after one line on standard error for a mistake of the user."""
     parser = build_parser()
     options = parser.parse_args(argv)
     if wrong := _contradiction(options) or _contradiction_of_precision(options):
@@ -75,7 +75,7 @@ def _export(options: argparse.Namespace, tell: Callable[[str], None]) -> Manifes
         options.timing_cache,
     )
     if options.backend in BACKENDS:
-        possible(options.backend, target)  # told now, not after the minutes of an export
+        possible(options.backend, target)  # reported now, not after the minutes of an export
     if options.provider != "cpu":
         from samotion.engines.ort.session import require
 
@@ -92,7 +92,7 @@ def _fill(folder: Path, options: argparse.Namespace, target: Target, tell: Calla
     source = options.source
     if source is None and _shipped_will_do(options):
         source = EMBEDDED
-        tell("nano: the shipped graphs; --weights exports them anew")
+        tell("nano: the shipped graphs; --weights exports them again")
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         if source is None:
             source = folder if options.precision == FP32 else Path(scratch)

@@ -51,7 +51,7 @@ def entry() -> None:
 
 
 def distinct_names(names: Sequence[str]) -> list[str]:
-    """Return the names with -2, -3, … added where one was taken, also but for its case."""
+    """Return the names with -2, -3, … added where one was taken; case makes no difference."""
     taken: set[str] = set()
     chosen = []
     for name in names:
@@ -66,7 +66,7 @@ def distinct_names(names: Sequence[str]) -> list[str]:
 
 def _run_all(inputs: list[str], args: argparse.Namespace, warnings: "_Warnings") -> int:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
-    Settings().override(given)  # a setting out of range is told before anything loads
+    Settings().override(given)  # a setting out of range is reported before anything loads
     require_packages()
     from samotion.engines.bundle import Bundle
     from samotion.runtime.job import Job, process  # noqa: F401 - all that is heavy, before Ctrl-C unwinds

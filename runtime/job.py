@@ -103,7 +103,7 @@ def _memory(fitted: Fit, note: Callable[[str], None]) -> dict[str, Any]:
 
 
 class _Live:
-    """What is told of a source without an end: how far the masks are behind it, and what it lost."""
+    """What is reported of a source without an end: how far the masks are behind it, and what it lost."""
 
     def __init__(self, source: Source, ahead: FramesAhead, settings: Settings, note: Callable[[str], None]) -> None:
         self._source = source

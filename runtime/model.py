@@ -49,7 +49,7 @@ def load(bundle: str | Path | None = None, provider: str = "cpu", threads: int =
         >>> with samotion.load(max_frames=100) as model:
         ...     result = model("dog.mp4")
     """
-    Settings().override(settings)  # told before anything loads
+    Settings().override(settings)  # reported before anything loads
     loaded = Bundle.load(None if bundle is None else Path(bundle), provider=provider, threads=threads)
     return Model(loaded, Settings().override(loaded.settings).override(settings))
 

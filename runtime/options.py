@@ -15,7 +15,7 @@ Find everything that moves by itself in a video and follow it, each object with 
 INPUT is a video file of any length, a folder of images (in natural order), a printf pattern, or a live source:
 camera:0, an address (rtsp:// rtmp:// udp:// srt:// tcp:// http:// https://), or - for a video piped in.
 Ctrl-C ends a live source and keeps its result. Of a camera or stream that is faster than computing every second
-waiting frame is dropped, and from then on fewer are kept; how many is told and recorded."""
+waiting frame is dropped, and from then on fewer are kept; how many is shown and recorded."""
 
 EPILOG = """\
 examples:

@@ -1,6 +1,6 @@
 """The orchestration of the published system (nnanhuang/SegAnyMo), as a plain driver over this project's engines.
 
-It is what samotion's own pipeline is held against: the same graphs, settings, sampled tracks and masks, with the
+It is what samotion's own pipeline is compared with: the same graphs, settings, sampled tracks and masks, with the
 published order and amount of work. What it repeats or wastes, as published:
 
 - every point of the grid of every query frame is tracked, of which 1 in Q is kept afterwards

@@ -60,7 +60,7 @@ def _single_frames(clip: Clip) -> Iterator[Clip]:
 
 
 def _follow(points: Float, frames: Float, bundle: Bundle) -> tuple[Float, Float, Float]:
-    """Return xy, occlusion and expected distance of one part of the points: feature grids are made anew for it."""
+    """Return xy, occlusion and expected distance of one part of the points: feature grids are made again for it."""
     made = [bundle.engine("track_features")(frames=frames[part]) for part in batches(len(frames), FRAMES_AT_ONCE)]
     low, high = (np.concatenate([grids[name] for grids in made]) for name in ("low", "high"))
     asked = bundle.engine("track_queries")(low=low, high=high, points=points)

@@ -18,7 +18,7 @@ OBJECTS = 3
 SEEDS = 60
 # Speed is measured with all objects that are found: in most made clips nano would leave out all but one.
 NONE_LEFT_OUT = {"least_support": None}
-MOVERS = 2  # in a made clip for each object that shall be found: nano finds one of a few, or takes two for one
+MOVERS = 2  # in a made clip for each object to be found: nano finds one of a few, or takes two for one
 
 
 def moving_scene(

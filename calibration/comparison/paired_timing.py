@@ -1,4 +1,4 @@
-"""Calls timed side by side, by turns, so that a machine that drifts does so under all of them."""
+"""Calls timed side by side, alternately, so that a machine that drifts does so under all of them."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence

@@ -47,7 +47,7 @@ def blob(rng: Rng, height: int, width: int) -> Bytes:
 
 
 def _fit(outline: NDArray[np.floating], height: int, width: int) -> Float:
-    """Scale an outline to fill its mask but for two pixels of margin."""
+    """Scale an outline to fill its mask except for two pixels of margin."""
     low, high = outline.min(0), outline.max(0)
     unit = (outline - low) / np.maximum(high - low, 1e-6)
     return np.asarray(2 + unit * (np.array([width, height]) - 5), np.float32)

@@ -63,5 +63,5 @@ class Context:
         if self._context.infer_shapes():
             raise self._failed()
         self._stream.room(self._scratch, int(self._context.update_device_memory_size_for_shapes()))
-        self._memory = (0, 0)  # asked for anew after a change of shapes
+        self._memory = (0, 0)  # asked for again after a change of shapes
         self.answers = {name: tuple(self._context.get_tensor_shape(name)) for name in self._outputs}

@@ -10,7 +10,7 @@ class KeptKernels:
     """What one plan's kernels were compiled to.
 
     file: where they are kept. RTX holds them against GPU, driver and its own version before it uses them; where they
-    do not fit, or are damaged, it compiles anew.
+    do not fit, or are damaged, it compiles again.
     """
 
     def __init__(self, file: Path) -> None:

@@ -49,19 +49,19 @@ class TensorRtEngine:
         backend = BACKENDS[plan.backend]
         trt: Any = backend.load()
         self._log = logger(trt)
-        mend = rebuild(path.parent, plan.backend)
+        repair = rebuild(path.parent, plan.backend)
         with self._failing_clearly(), device.active():
             runtime = trt.Runtime(self._log)
             runtime.engine_host_code_allowed = plan.version_compatible  # such plans bring their own runtime
             self._runtime, self._engine = runtime, runtime.deserialize_cuda_engine(path.read_bytes())
             if self._engine is None:
                 raise EngineError(
-                    f"{path}: {plan.backend} does not load it ({first_reason(self._log.errors)}); {mend}"
+                    f"{path}: {plan.backend} does not load it ({first_reason(self._log.errors)}); {repair}"
                 )
             for spec in (*inputs, *outputs):
                 found = np.dtype(trt.nptype(self._engine.get_tensor_dtype(spec.name))).name
                 if found != spec.dtype:
-                    raise EngineError(f"{path}: {spec.name} is {found}, the manifest states {spec.dtype}; {mend}")
+                    raise EngineError(f"{path}: {spec.name} is {found}, the manifest states {spec.dtype}; {repair}")
             kept = f"{self._name}-sm{device.capability}-{plan.version}-{plan.sha256[:32]}"
             self._kernels = KeptKernels(cache_folder() / plan.backend / kept)
             self._stream = Stream(device)

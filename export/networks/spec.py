@@ -11,7 +11,7 @@ class GraphSpec:
 
     inputs: example tensors by input name, in the order of ``module.forward``. dynamic: for each input, the axes
     that may have any length, and their names; equal names are equal lengths. outputs: names in order.
-    unseen: inputs of other sizes than the example's, on which the exported graph is held against PyTorch.
+    unseen: inputs of other sizes than the example's, on which the exported graph is compared with PyTorch.
     """
 
     name: str

@@ -24,7 +24,7 @@ def add_plans(bundle: Path, out: Path, backend: str, target: Target, tell: Tell)
     """Build ``backend``'s plans of the bundle in ``bundle`` and return its manifest with them.
 
     out: a folder, empty or not there, for the bundle with its plans; ``bundle`` itself gets them added.
-    tell: is told of each plan. Raises as samotion.export.plans.build.build does.
+    tell: is called for each plan. Raises as samotion.export.plans.build.build does.
     """
     sizes: list[PlanEntry] = []
 

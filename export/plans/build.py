@@ -32,7 +32,7 @@ def build(
 ) -> Manifest:
     """Build a plan of every graph of the bundle in ``folder``, record them in its manifest and return that.
 
-    backend: "tensorrt" or "tensorrt-rtx". tell: is told of each plan as it is done. machine: this one if None.
+    backend: "tensorrt" or "tensorrt-rtx". tell: is called for each plan as it is done. machine: this one if None.
     Plans of the same backend are replaced when all new ones are there; an error leaves
     the bundle as it was. Raises BundleError for a damaged bundle, EngineError for a backend that is missing, a target
     that it cannot meet or a graph that it refuses, OutputError where the folder cannot be written to.
@@ -207,7 +207,7 @@ class _Builder:
             return
         with _accessible(path):
             cache = config.create_timing_cache(path.read_bytes() if path.exists() else b"")
-            path.parent.mkdir(parents=True, exist_ok=True)  # told now, not after the build
+            path.parent.mkdir(parents=True, exist_ok=True)  # reported now, not after the build
         if cache is None or not config.set_timing_cache(cache, False):
             raise EngineError(f"{path}: no timing cache of {self._who} on this GPU; delete it or name another file")
         yield

@@ -23,14 +23,14 @@ from samotion.export.precision.gate import COLUMNS, COSINE, HEADROOM, LARGEST_ER
 from samotion.export.precision.samples import gather
 from samotion.export.precision.search import Search, Trial
 from samotion.export.precision.tracking import GRAPHS, MEAN_IOU, follow
-from samotion.export.precision.whole import BOUNDS, Whole, mend, samples
+from samotion.export.precision.whole import BOUNDS, Whole, repair, samples
 
 Tell = Callable[[str], None]
 PROGRAM = "samotion.export.precision"
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; returns 0, or 2 after one line on standard error for what the user can mend."""
+    """Run the command; returns 0, or 2 after one line on standard error for a mistake of the user."""
     options = _parser().parse_args(argv)
     begun = time.perf_counter()
     try:
@@ -63,7 +63,7 @@ def convert(
     BundleError, InputError, OutputError, and EngineError for a graph that FP16 does not suit, or a provider that is
     not there.
     """
-    require(execution.provider)  # told now, not after the first graph
+    require(execution.provider)  # reported now, not after the first graph
     manifest = read(bundle)
     for name, entry in manifest.graphs.items():
         verify(bundle, entry)
@@ -82,7 +82,7 @@ def convert(
             trials[name] = searches[name].satisfied()
             tell(_line(name, trials[name]))
         whole = Whole(bundle, manifest, samples(data, manifest), Path(scratch), execution)
-        rounds = mend(whole, searches, trials, tell)
+        rounds = repair(whole, searches, trials, tell)
         tracking = _followed(bundle, manifest, searches, trials, Path(scratch), tell, execution)
         graphs = {name: _written(trial, manifest.graphs[name], folder) for name, trial in trials.items()}
         changed = dataclasses.replace(manifest, graphs=graphs, plans={})
@@ -154,7 +154,7 @@ def _written(trial: Trial, entry: GraphEntry, folder: Path) -> GraphEntry:
 
 
 def _line(name: str, trial: Trial) -> str:
-    """Return what is told of one graph."""
+    """Return what is reported of one graph."""
     figures = trial.record()["gate"]["held"].values()
     kept = {reason: sum(map(len, modules.values())) for reason, modules in trial.islands.items()}
     islands = ", ".join(f"{count} {reason}" for reason, count in kept.items()) or "none"

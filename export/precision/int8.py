@@ -149,7 +149,7 @@ def _written(bundle: Path, entry: GraphEntry, trial: Trial | None, out: Path) ->
 
 
 def _line(name: str, trial: Trial) -> str:
-    """Return what is told of one encoder."""
+    """Return what is reported of one encoder."""
     record, held = trial.record, trial.record["gate"]["held"].values()
     cosine, largest = min(d["cosine"] for d in held), max(d["largest"] for d in held)
     time = f", {record['cpu_time']:.2f} of float32's CPU time" if "cpu_time" in record else ""

@@ -23,7 +23,7 @@ ROUNDS = 20
 def cpu_ratio(
     models: tuple[ModelProto, ModelProto], inputs: tuple[TensorSpec, ...], sample: Inputs, folder: Path
 ) -> float:
-    """Return the CPU time of one call of the second graph as a part of the first's: medians, by turns, one thread.
+    """Return the CPU time of one call of the second graph as a part of the first's: medians, alternately, one thread.
 
     inputs: of both. sample: what they are given. folder: for the graphs.
     """

@@ -79,7 +79,7 @@ def judge(
 ) -> tuple[dict[str, Deviation], int]:
     """Return by tensor how far ``got`` is off ``wanted``, over all samples, and how many rows were chosen otherwise.
 
-    Outputs are compared row by row (points, objects) but for the rows that follow from a choice that turned out
+    Outputs are compared row by row (points, objects) except for the rows that follow from a choice that turned out
     otherwise. Where there are any, so is what all choices were made of and by: a tie may fall either way, but nothing
     else may differ.
     """

@@ -87,7 +87,7 @@ class Whole:
         return entry_of(path)
 
 
-def mend(
+def repair(
     whole: Whole, searches: Mapping[str, Search], trials: dict[str, Trial], tell: Callable[[str], None]
 ) -> list[dict[str, Any]]:
     """Give more islands to the graph without whose rounding the worst clip agrees best, until all are within bounds.

@@ -176,7 +176,7 @@ def write(folder: Path, count: int, photos: list[Bytes], stamps: Stamps) -> None
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Write the clips; returns 0, or 2 after a line on what the user can mend."""
+    """Write the clips; returns 0, or 2 after a line on a mistake of the user."""
     parser = argparse.ArgumentParser(
         prog="python -m samotion.export.training.collages", description=__doc__.splitlines()[0] if __doc__ else None
     )

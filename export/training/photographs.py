@@ -75,7 +75,7 @@ def window(rng: Rng, labels: Bytes, size: tuple[int, int], zoom: tuple[float, fl
     """Return a random affine map (2, 3) from a view of ``size`` (height, width) to a frame with ``labels``.
 
     zoom: least and greatest enlargement over the view that just fits into the frame; the view is also flipped,
-    turned and stretched a little, and stays within the frame but for its corners. aimed: how often it is near
+    turned and stretched a little, and stays within the frame except for its corners. aimed: how often it is near
     an object.
     """
     shape = labels.shape

@@ -126,7 +126,7 @@ def _zipped(path: Path, data: mmap.mmap) -> tuple[Any, dict[str, Tensor]]:
 
 
 def _part(data: mmap.mmap, entry: zipfile.ZipInfo) -> memoryview:
-    """Return the bytes of an archive's entry, held against its sum."""
+    """Return the bytes of an archive's entry, checked against its sum."""
     begin = entry.header_offset
     if entry.compress_type != zipfile.ZIP_STORED or data[begin : begin + 4] != b"PK\x03\x04":
         raise Unreadable(f"is damaged or packed by another program: {entry.filename!a:.60}")

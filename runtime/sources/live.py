@@ -61,7 +61,7 @@ def open_live(given: str, settings: Settings) -> "LiveSource":
     """
     label = public(given)
     if settings.max_frames is not None:
-        raise InputError(f"{label}: max_frames needs a length, which a live source has not; leave it away")
+        raise InputError(f"{label}: max_frames needs a length, and a live source has none; omit it")
     if given == PIPE:
         return PipeSource(settings)
     if not settings.window:

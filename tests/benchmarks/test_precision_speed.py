@@ -1,4 +1,4 @@
-"""Two bundles timed by turns: the turns, the report, and what a user can get wrong."""
+"""Two bundles timed alternately: the order, the report, and what a user can get wrong."""
 
 import json
 from pathlib import Path

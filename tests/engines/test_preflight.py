@@ -25,7 +25,7 @@ VERSION = "10.13.2.6"
 
 
 def with_plans(folder: Path, backend: str = "tensorrt", **changes: Any) -> Manifest:
-    """Record a plan of every graph, built for this test's machine but for ``changes``."""
+    """Record a plan of every graph, built for this test's machine except for ``changes``."""
     manifest = read(folder)
     plans = {}
     for name, graph in manifest.graphs.items():

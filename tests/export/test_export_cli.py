@@ -1,4 +1,4 @@
-"""samotion-export: one line for what a user can mend; the whole of nano where slow tests are run."""
+"""samotion-export: one line for a user's mistake; the whole of nano where slow tests are run."""
 
 from pathlib import Path
 

@@ -9,7 +9,7 @@ TEMPERATURE = 10000.0
 
 
 def sine_grid(height: int, width: int, channels: int, like: Tensor) -> Tensor:
-    """Return the sine positions (height·width, channels) of a grid: rows' half first, sine and cosine by turns.
+    """Return the sine positions (height·width, channels) of a grid: rows' half first, sine and cosine alternating.
 
     Positions run from 1 and are scaled to 2π at the last row or column (as in DETR).
     """

@@ -74,7 +74,7 @@ class MemoryAttentionGraph(nn.Module):
 
     memory (K, M, m, h, w) with memory_time (K, M) int64: 0 a clicked frame, n ≥ 1 for n frames back, -1 an empty
     slot. pointers (K, L, C) with pointer_time (K, L): frames back, signed in 2.1; -1e4 or less an empty slot.
-    pointer_horizon (): min(frames of the clip, 16) − 1, at least 1. Both times are ignored by 2.0 but for
+    pointer_horizon (): min(frames of the clip, 16) − 1, at least 1. Both times are ignored by 2.0 except for
     empty slots. What an empty slot holds must be finite and has no influence; M, L ≥ 1.
     """
 
@@ -118,7 +118,7 @@ def decoder_inputs(params: Sam2Params, objects: int, frames: int, points: int) -
 
 
 def memory_encoder_inputs(params: Sam2Params, objects: int, frames: int) -> dict[str, Tensor]:
-    """Return random inputs of memory_encoder: objects are clicked and absent by turns."""
+    """Return random inputs of memory_encoder: objects are clicked and absent alternately."""
     side = params.grid
     return {
         "features": torch.randn(frames, params.width, side, side),

@@ -71,7 +71,7 @@ def prepare(model: Sam2) -> None:
 
 
 def step_of(model: Sam2, supply: Supply, index: int, clips: bool) -> tuple[Tensor, dict[str, float]]:
-    """Return the loss of step ``index``: images, or images and clips by turns."""
+    """Return the loss of step ``index``: images, or images and clips alternately."""
     if clips and index % 2:
         batch, rng = supply.batch(index, CLIPS, CLIP_FRAMES)
         again = CLIP_FRAMES // 2 if rng.random() < CLICKED_AGAIN else None

@@ -152,7 +152,7 @@ def clip_loss(model: Tapir, clip: Truth, recipe: Recipe = WHOLE) -> tuple[Tensor
 def evaluate(model: Tapir, sources: Sources | None, scenes: int = 24, points: int = 128) -> dict[str, float]:
     """Return means over scenes of unseen seeds.
 
-    delta_first, delta: fraction of visible points, but for the queries themselves, within 1, 2, 4, 8 and 16
+    delta_first, delta: fraction of visible points, except the queries themselves, within 1, 2, 4, 8 and 16
     pixels of 256, averaged, for the first and the last guess. lost: fraction of them further off than 6.
     occlusion: accuracy. visible: how often the truth is visible.
     """

@@ -147,7 +147,7 @@ def stand_in(version: str, seen: list[Any]) -> Any:
 def test_tensorrt_10_and_11_are_told_the_same(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
-    """Held against a stand-in with the calls of both versions: neither installs here without gigabytes of CUDA."""
+    """Compared on a stand-in with the calls of both versions: neither installs here without gigabytes of CUDA."""
     seen: list[Any] = []
     monkeypatch.setitem(sys.modules, "tensorrt", stand_in(version, seen))
     machine = dataclasses.replace(MACHINE, driver="13.0", gpu=Gpu("GPU", "8.9", 1 << 34, 1 << 34))

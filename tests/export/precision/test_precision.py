@@ -75,12 +75,12 @@ def test_a_broken_policy_is_caught_and_mended(attended: list[Inputs], tmp_path: 
     assert not broken.passed
     assert any(d.not_finite for d in broken.held.values())
     assert any(tensor.tight for tensor in broken.tensors.values())
-    mended = search.satisfied()
-    assert mended.passed
+    repaired = search.satisfied()
+    assert repaired.passed
     assert len(search.rounds) > 1
-    kept = {name for modules in mended.islands.values() for nodes in modules.values() for name in nodes}
+    kept = {name for modules in repaired.islands.values() for nodes in modules.values() for name in nodes}
     assert {node.name for node in memory_attention().graph.node if node.op_type == "Softmax"} <= kept
-    assert "attention" in mended.islands
+    assert "attention" in repaired.islands
 
 
 def test_nano_as_it_is_needs_no_islands_for_attention(attended: list[Inputs], tmp_path: Path) -> None:

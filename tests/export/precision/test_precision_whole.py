@@ -1,4 +1,4 @@
-"""FP16 end to end: a policy that a network's own gate lets pass is caught, blamed and mended; bounds; truth."""
+"""FP16 end to end: a policy that a network's own gate lets pass is caught, blamed and repaired; bounds; truth."""
 
 import dataclasses
 from pathlib import Path
@@ -23,7 +23,7 @@ from samotion.engines.ort.session import Execution
 from samotion.export.graph.index import load
 from samotion.export.precision import whole as whole_pipeline
 from samotion.export.precision.search import Search
-from samotion.export.precision.whole import Whole, mend
+from samotion.export.precision.whole import Whole, repair
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 
@@ -61,7 +61,7 @@ def test_positions_in_float16_are_caught_end_to_end_and_mended(moving: Sample, w
     quiet = Search(load(EMBEDDED / "depth.onnx"), MANIFEST.graphs["depth"], [], [], tmp_path, ONE)
     trials = {"track_head": broken, "depth": quiet.trial({})}
     told: list[str] = []
-    rounds = mend(whole, {"track_head": search, "depth": quiet}, trials, told.append)
+    rounds = repair(whole, {"track_head": search, "depth": quiet}, trials, told.append)
     assert rounds[0]["more_islands"] == "track_head"
     assert rounds[0]["without"]["track_head"] > 0.99
     assert rounds[0]["without"]["depth"] < whole_pipeline.BOUNDS.iou

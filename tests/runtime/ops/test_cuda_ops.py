@@ -170,7 +170,7 @@ def test_objects_are_carried_from_window_to_window(memory: Memory) -> None:
 def test_on_a_real_gpu_the_answers_are_close_to_the_cpu_s(
     way: str, provider: str, clip: Clip, wanted: dict[str, Found], tmp_path: Path
 ) -> None:
-    """Its own float32: masks that overlap, and the same labels but for those at the threshold."""
+    """Its own float32: masks that overlap, and the same labels except those at the threshold."""
     with Bundle.load(shipped_for(provider, tmp_path), provider=provider) as bundle:
         arrays = arrays_for(bundle)
         found, again = (found_in(clip, bundle, way, arrays) for _ in range(2))

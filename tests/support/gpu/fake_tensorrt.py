@@ -33,7 +33,7 @@ class Runner:
         self._shapes[name] = shape
         self._ran = False
         self._told += 1
-        self._scratch = 0  # stale: asked for anew
+        self._scratch = 0  # stale: asked for again
         self._memory.log.append(("shape", name, shape))
         return True
 
