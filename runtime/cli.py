@@ -13,6 +13,7 @@ from samotion.engines.packages import require_packages
 from samotion.engines.program import one_line, run_program, tell
 from samotion.engines.termination import interrupt_as_usual, leave_when_interrupted
 from samotion.runtime.options import PROGRAM, build_parser
+from samotion.runtime.output.formats.catalogue import chosen_formats
 from samotion.runtime.settings import Settings
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _run_all(inputs: list[str], args: argparse.Namespace, warnings: "_Warnings")
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     Settings().override(given)  # a setting out of range is reported before anything loads
     require_packages()
+    chosen_formats(args.format)
     from samotion.engines.bundle import Bundle
     from samotion.runtime.job import Job, process  # noqa: F401 - all that is heavy, before Ctrl-C unwinds
     from samotion.runtime.sources.open import clip_name
@@ -121,7 +123,19 @@ def _run_one(
         }
 
     progress = progress_on(sys.stderr, one_line(name), args.quiet)
-    return process(source, Job(bundle, settings, args.out, not args.no_overlay, args.memory, progress, _note, about))
+    job = Job(
+        bundle,
+        settings,
+        args.out,
+        not args.no_overlay,
+        args.memory,
+        progress,
+        _note,
+        about,
+        formats=args.format,
+        dilate=args.dilate,
+    )
+    return process(source, job)
 
 
 class _Warnings(logging.Handler):

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from samotion.engines.termination import POLITE
 from samotion.runtime.machine import peak_memory
 from samotion.runtime.memory_budget import Fit, fit
 from samotion.runtime.output.background import Behind
+from samotion.runtime.output.formats.catalogue import DEFAULT
 from samotion.runtime.output.writer import ResultWriter
 from samotion.runtime.pipeline import stream
 from samotion.runtime.progress import Progress
@@ -33,7 +34,7 @@ STOPPING = b"ending: what was read until now is still worked on; once more keeps
 class Job:
     """How inputs are processed. budget: bytes of memory, None for no limit. note: told what a user should know.
 
-    about: what else result.json says, asked when all else is done.
+    about: what else result.json says, asked when all else is done. formats, dilate: see ResultWriter.
     """
 
     bundle: Bundle
@@ -44,6 +45,8 @@ class Job:
     progress: Progress
     note: Callable[[str], None]
     about: Callable[[], dict[str, Any]]
+    formats: Sequence[str] = DEFAULT
+    dilate: int = 0
 
 
 def process(source: Source, job: Job) -> str:
@@ -65,7 +68,7 @@ def process(source: Source, job: Job) -> str:
             windows = cut(source, itertools.chain([first], frames), settings)
             windows = itertools.chain([next(windows)], windows)
             stage.advance()
-        with ResultWriter(job.out, source.name, job.overlay, source.playback) as writer:
+        with ResultWriter(job.out, source.name, job.overlay, source.playback, job.formats, job.dilate) as writer:
             with Behind(live.watched(writer.add) if live else writer.add) as behind:
                 try:
                     for piece in stream(windows, job.bundle, settings, job.progress):

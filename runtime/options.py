@@ -5,6 +5,7 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from samotion.runtime.output.formats.catalogue import DEFAULT, FORMATS
 from samotion.runtime.version import version
 
 PROGRAM = "samotion-run"
@@ -30,7 +31,7 @@ examples:
   samotion-run dog.mp4 --engines large --provider cuda
 
 Each input gets OUT/<name>/ with
-  masks/00000.png   one per frame read, in the source's size: 0 is background, then object ids
+  masks/00000.png   one per frame read, in the source's size: 0 is background, then object ids (see --format)
   overlay.mp4       the frames with masks, outlines and ids
   tracks.npz        the point tracks and how probably each moves by itself, window by window
   result.json       objects, frames, boxes, areas, settings, times
@@ -73,6 +74,9 @@ def build_parser() -> argparse.ArgumentParser:
     add("--published", action="store_true", help=published)
     add("--parity", dest="published", action="store_true", help=argparse.SUPPRESS)  # the earlier name
     add("--best-three", action="store_const", const=True, help="take the three likeliest points if none passes")
+    formats = f"how masks are written (default: davis): {', '.join(FORMATS)}"
+    add("--format", type=_names, default=DEFAULT, metavar="NAME[,NAME…]", help=formats)
+    add("--dilate", type=_count, default=0, metavar="PX", help="grow the masks of binary and colmap")
     add("--no-overlay", action="store_true", help="do not write overlay.mp4")
     add("--no-audio", action="store_true", help="do not copy the source's sound into overlay.mp4")
     add("--quiet", action="store_true", help="no progress; warnings and errors stay")
@@ -96,6 +100,11 @@ def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no count; expected 0 or more")
     return int(text)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """Read names such as davis,ytvis."""
+    return tuple(name.strip() for name in text.split(","))
 
 
 def _memory(text: str) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.runtime.identity.join import joined_tracks
+from samotion.runtime.output.formats.catalogue import DEFAULT
 from samotion.runtime.output.record import extent, mean_score, settled
 from samotion.runtime.output.writer import ResultWriter, source_labels
 from samotion.runtime.values import Bool, Bytes, Float, Int, Labels, State, Tracks, WindowResult
@@ -93,12 +94,28 @@ class Result:
         """How probably each track moves by itself: (N,) from 0 to 1."""
         return np.concatenate([window.labels.probability for window in self.windows])
 
-    def save(self, out: str | Path, name: str | None = None, overlay: bool = True) -> Path:
+    def save(
+        self,
+        out: str | Path,
+        name: str | None = None,
+        overlay: bool = True,
+        formats: Sequence[str] = DEFAULT,
+        dilate: int = 0,
+    ) -> Path:
         """Write ``out``/``name`` as samotion-run does, all of it or nothing, and return that folder.
 
-        name: None takes the input's. overlay: whether overlay.mp4 is among the files. Raises OutputError.
+        Args:
+            out: the folder above; it is made where it is not there.
+            name: of the folder; None takes the input's.
+            overlay: whether overlay.mp4 is among the files.
+            formats: how masks are written, such as ``("davis", "ytvis")``; see docs/formats.md.
+            dilate: pixels by which the masks of ``binary`` and ``colmap`` grow.
+
+        Raises:
+            OutputError: the folder cannot be written.
+            SettingsError: a format is unknown, or needs a package that is not installed.
         """
-        with ResultWriter(Path(out), name or self.name, overlay) as writer:
+        with ResultWriter(Path(out), name or self.name, overlay, formats=formats, dilate=dilate) as writer:
             for window in self.windows:
                 writer.add(window)
             return writer.finish(self._about, self.windows[-1].clip.source_count)

@@ -2,8 +2,8 @@
 
 import json
 import logging
-import re
 import zipfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -11,47 +11,57 @@ from typing import Any, Self
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from samotion.engines.atomic import atomic_folder
 from samotion.engines.errors import OutputError
+from samotion.runtime.output.formats.catalogue import DEFAULT, chosen_formats, is_format_file
+from samotion.runtime.output.formats.format import Format, MaskFrame, Target
 from samotion.runtime.output.overlay import Overlay
-from samotion.runtime.output.palette import davis_palette
 from samotion.runtime.output.record import Record, write_json
-from samotion.runtime.values import Bool, Int, Labels, Playback, Result, State, WindowResult
+from samotion.runtime.values import Bool, Clip, Int, Labels, Playback, Result, State, WindowResult
 from samotion.runtime.version import PROGRAM, version
 
 log = logging.getLogger(__name__)
 
 RECORD = "result.json"
-FILES = ("masks", "overlay.mp4", "tracks.npz", RECORD)
-MOST_COLOURS = 255  # ids that an indexed PNG can hold
+FILES = ("overlay.mp4", "tracks.npz", RECORD)
 
 
 class ResultWriter:
     """OUT/<name> as it comes to be; a context manager. An earlier result is replaced once this one is whole.
 
-    masks/NNNNN.png: one per processed frame, numbered by source frame, source size, indexed, 0 background; 16 bits
-    of grey where an id above 255 is seen. overlay.mp4: at the size of the processed frames. tracks.npz: xy in
-    pixels of the processed frames, those of the second window as xy_1 and so on. result.json: what finish() is
-    told plus what was found; windows are [first, end) among the processed frames; each object's lists begin at
-    processed frame ``start``; boxes are [x0, y0, x1, y1] with x1, y1 exclusive, areas count pixels, both at source
-    size, null and 0 where an object is not seen. Raises OutputError.
+    The formats that were asked for, each in files of its own. overlay.mp4: at the size of the processed frames.
+    tracks.npz: xy in pixels of the processed frames, those of the second window as xy_1 and so on. result.json: what
+    finish() is told plus what was found; windows are [first, end) among the processed frames; each object's lists
+    begin at processed frame ``start``; boxes are [x0, y0, x1, y1] with x1, y1 exclusive, areas count pixels, both at
+    source size, null and 0 where an object is not seen.
+
+    formats: names in FORMATS. dilate: pixels by which the masks grow that are for leaving movers out. Raises
+    SettingsError for an unknown format and one whose package is missing, and OutputError.
     """
 
-    def __init__(self, out: Path, name: str, overlay: bool = True, playback: Playback | None = None) -> None:
+    def __init__(
+        self,
+        out: Path,
+        name: str,
+        overlay: bool = True,
+        playback: Playback | None = None,
+        formats: Sequence[str] = DEFAULT,
+        dilate: int = 0,
+    ) -> None:
         self.record = Record()
+        self._kinds = chosen_formats(formats)
+        self._dilate = dilate
+        self._formats: dict[str, Format] = {}
         self._playback = playback or Playback()
         self._target = out / name
         self._overlay: Overlay | None = None
         self._with_overlay = overlay
         self._stack = ExitStack()
-        self._palette = davis_palette().tobytes()
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
             self._folder = stack.enter_context(atomic_folder(self._target, must_be_result))
-            (self._folder / "masks").mkdir()
             tracks = zipfile.ZipFile(self._folder / "tracks.npz", "w", zipfile.ZIP_DEFLATED)
             self._tracks = stack.enter_context(tracks)
             self._stack = stack.pop_all()
@@ -66,8 +76,15 @@ class ResultWriter:
         """Write what the next window adds."""
         begin = self.record.frames
         self.record.add_frames(piece)
-        for index, source in enumerate(piece.clip.source_index):
-            self._write_mask(piece, index, int(source), begin + index)
+        if not begin:
+            self._begin_formats(piece.clip)
+        for index in range(len(piece.clip.frames)):
+            labels = source_labels(piece, index)
+            for identity in piece.identities:
+                self.record.add_object(int(identity), begin + index, labels == identity)
+            frame = MaskFrame(labels, begin + index, piece, index)
+            for own in self._formats.values():
+                own.add(frame)
         if self._with_overlay:
             if self._overlay is None:
                 self._overlay = self._stack.enter_context(
@@ -78,12 +95,16 @@ class ResultWriter:
 
     def finish(self, about: dict[str, Any], source_frames: int) -> Path:
         """Write the facts and return the folder's name to be; source_frames: how many frames the source has."""
+        source = {**about.get("input", {}), **self.record.input(source_frames)}
+        names = source.get("files") or [f"{number:05d}.png" for number in source["frames"]]
+        written = {name: own.finish(self.record, names) for name, own in self._formats.items()}
         record = {
             "program": PROGRAM,
             "version": version(),
             **about,
             "message": self.summary,
-            "input": {**about.get("input", {}), **self.record.input(source_frames)},
+            "input": source,
+            "formats": written,
             "windows": self.record.windows,
             "objects": self.record.objects(),
             "seconds": {stage: round(seconds, 4) for stage, seconds in self.record.seconds.items()},
@@ -96,16 +117,12 @@ class ResultWriter:
         """In words what was found."""
         return summary(self.record.count, self.record.frames)
 
-    def _write_mask(self, piece: WindowResult, index: int, source: int, number: int) -> None:
-        labels = source_labels(piece, index)
-        for identity in piece.identities:
-            self.record.add_object(int(identity), number, labels == identity)
-        if labels.max(initial=0) <= MOST_COLOURS:
-            image = Image.fromarray(labels.astype(np.uint8))
-            image.putpalette(self._palette)
-        else:
-            image = Image.fromarray(labels)
-        image.save(self._folder / "masks" / f"{source:05d}.png", compress_level=3)  # flat areas: a third of the time
+    def _begin_formats(self, clip: Clip) -> None:
+        stride = int(clip.source_index[1] - clip.source_index[0]) if len(clip.source_index) > 1 else 1
+        target = Target(self._folder, clip.part(slice(0)), stride, self._dilate)
+        for name, kind in self._kinds.items():
+            self._formats[name] = kind(target)
+            self._stack.callback(self._formats[name].close)
 
     def _write_tracks(self, piece: WindowResult) -> None:
         number = len(self.record.windows) - 1
@@ -125,8 +142,7 @@ class ResultWriter:
 
 def must_be_result(folder: Path) -> None:
     """Raise OutputError where ``folder`` holds anything but an earlier result of this program, naming it."""
-    held = sorted(path.name for path in folder.iterdir())
-    if not held:
+    if not any(folder.iterdir()):
         return
     try:
         record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -134,9 +150,10 @@ def must_be_result(folder: Path) -> None:
         record = None
     if not isinstance(record, dict) or record.get("program") != PROGRAM:
         raise OutputError(f"{folder}: exists and is no earlier result of {PROGRAM}", "move it or choose another -o")
-    masks = [f"masks/{path.name}" for path in folder.glob("masks/*") if not re.fullmatch(r"\d+\.png", path.name)]
-    if foreign := [name for name in held if name not in FILES] + sorted(masks):
-        raise OutputError(f"{folder}: holds {foreign[0]}, which is not of {PROGRAM}", "move it or choose another -o")
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if not path.is_dir() and name not in FILES and not is_format_file(name):
+            raise OutputError(f"{folder}: holds {name}, which is not of {PROGRAM}", "move it or choose another -o")
 
 
 def write_result(result: Result, out: Path, about: dict[str, Any], overlay: bool = True) -> Path:
@@ -169,7 +186,7 @@ def source_labels(window: WindowResult, index: int) -> Labels:
 
 def labels_of(masks: Bool, identities: Int) -> Labels:
     """Return (H, W) ids, 0 background, of masks (K, H, W) whose identities (K,) ascend; lower ids are on top."""
-    small = identities.max(initial=0) <= MOST_COLOURS
+    small = identities.max(initial=0) <= np.iinfo(np.uint8).max
     labels: Labels = np.zeros(masks.shape[1:], np.uint8 if small else np.uint16)
     for mask, identity in zip(reversed(masks), reversed(identities), strict=True):
         labels[mask] = identity

@@ -1,0 +1,57 @@
+"""The formats by name: what each is called on the command line, needs, and writes."""
+
+import importlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from samotion.engines.errors import SettingsError
+
+if TYPE_CHECKING:
+    from samotion.runtime.output.formats.format import Format
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One format, in the module of its name.
+
+    kind: its class. package: the module beyond the core's that it needs, extra: what installs it; "" for none. files:
+    a pattern of the paths that it writes, so that these and no others may be replaced.
+    """
+
+    kind: str
+    files: str
+    package: str = ""
+    extra: str = ""
+
+
+DEFAULT = ("davis",)
+FORMATS = {
+    "davis": Entry("Davis", r"masks/\d+\.png"),
+}
+
+
+def chosen_formats(names: Sequence[str]) -> dict[str, "type[Format]"]:
+    """Return the classes of some formats, each name once. Raises SettingsError for a name or package not there."""
+    for name in names:
+        if name not in FORMATS:
+            raise SettingsError(f"unknown format {name!r}", f"choose from {', '.join(FORMATS)}")
+    return {name: _class_of(name) for name in names}
+
+
+def is_format_file(path: str) -> bool:
+    """Whether a format writes ``path``, relative to a result's folder."""
+    return any(re.fullmatch(entry.files, path) for entry in FORMATS.values())
+
+
+def _class_of(name: str) -> "type[Format]":
+    entry = FORMATS[name]
+    if entry.package:
+        try:
+            importlib.import_module(entry.package)
+        except ImportError as error:
+            missing = f"format {name} needs {entry.package}, which cannot be imported ({error})"
+            raise SettingsError(missing, f"pip install 'samotion[{entry.extra}]'") from error
+    kind: type[Format] = getattr(importlib.import_module(f"{__package__}.{name}"), entry.kind)
+    return kind
