@@ -21,9 +21,17 @@ class Blind(MotionNetwork):
         seen[unseen] = 0
         self.register_buffer("seen", seen, persistent=False)
 
-    def augment(self, xy: Tensor, visible: Tensor, visibility: Tensor, confidence: Tensor, depth: Tensor) -> Tensor:
+    def augment(
+        self,
+        xy: Tensor,
+        visible: Tensor,
+        visibility: Tensor,
+        confidence: Tensor,
+        depth: Tensor,
+        deviations: Tensor | None = None,
+    ) -> Tensor:
         """See ``MotionNetwork.augment``."""
-        return super().augment(xy, visible, visibility, confidence, depth) * self.seen
+        return super().augment(xy, visible, visibility, confidence, depth, deviations) * self.seen
 
 
 class WithoutSemantics(MotionNetwork):
@@ -77,7 +85,7 @@ def without_decoupling(params: MotionParams) -> MotionNetwork:
 
 def _positions(params: MotionParams) -> int:
     """Return how many of the first channels hold xy and Δxy; d and Δd follow."""
-    return params.channels - 4
+    return params.channels - params.deviations - 4
 
 
 # By the paper's names; "tracks" leaves depth, visibility and confidence along each track.

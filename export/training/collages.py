@@ -67,11 +67,11 @@ def clip(rng: Rng, photos: list[Bytes], stamps: Stamps, frames: int = FRAMES) ->
     """Return a clip (T, H, W, 3) uint8 RGB and the masks (T, H, W) uint8, 1 where its one mover is seen."""
     photo = photos[int(rng.integers(len(photos)))]
     photo = photo[:, ::-1] if rng.random() < 0.5 else photo
-    camera = _camera(rng, photo.shape[:2], frames)
-    mover = _thing(rng, stamps, _carried(camera, _walk(rng, frames), rng.uniform(0.3, 1.0)))
+    camera = camera_path(rng, photo.shape[:2], frames)
+    mover = thing(rng, stamps, carried(camera, walk(rng, frames), rng.uniform(0.3, 1.0)))
     layers = [(mover, 1)]
     if rng.random() < STANDING:
-        standing = _thing(rng, stamps, _carried(camera, _rest(rng, frames), 1.0))
+        standing = thing(rng, stamps, carried(camera, rest(rng, frames), 1.0))
         layers.insert(len(layers) if rng.random() < HIDING else 0, (standing, 0))
     exposure = np.exp(rng.normal(0, 0.15))
     pictures, masks = [], []
@@ -89,7 +89,7 @@ def clip(rng: Rng, photos: list[Bytes], stamps: Stamps, frames: int = FRAMES) ->
     return np.stack(pictures), np.stack(masks)
 
 
-def _smooth(rng: Rng, frames: int, rough: float) -> Float:
+def smooth(rng: Rng, frames: int, rough: float) -> Float:
     """Return a smooth random way (T,) of standard deviation about 1, ``rough`` of it trembling."""
     knots = rng.normal(0, 1, 4).astype(np.float32)[:, None]
     slow = np.asarray(cv2.resize(knots, (1, frames), interpolation=cv2.INTER_CUBIC))[:, 0]
@@ -97,36 +97,36 @@ def _smooth(rng: Rng, frames: int, rough: float) -> Float:
     return np.asarray(slow + rough * shake, np.float32)
 
 
-def _similar(scale: Numbers, angle: Numbers, at: Numbers, source: tuple[float, float]) -> Float:
+def similar(scale: Numbers, angle: Numbers, at: Numbers, source: tuple[float, float]) -> Float:
     """Return maps (T, 2, 3) that turn and scale about ``source`` (x, y) and bring it to ``at`` (T, 2)."""
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     linear = np.stack([np.stack([cos, -sin], -1), np.stack([sin, cos], -1)], 1)
     return np.concatenate([linear, (at - linear @ np.array(source))[..., None]], 2).astype(np.float32)
 
 
-def _camera(rng: Rng, photo: tuple[int, int], frames: int) -> Float:
+def camera_path(rng: Rng, photo: tuple[int, int], frames: int) -> Float:
     """Return maps (T, 2, 3) of the photograph into the frame: a pan and zoom of a trembling hand."""
     fit = max(SIZE[0] / photo[0], SIZE[1] / photo[1])
     pace = rng.uniform(0.0, 1.0)
-    scale = fit * np.exp(rng.uniform(0.05, 0.7) + 0.08 * pace * _smooth(rng, frames, 0.1))
-    angle = 0.04 * pace * _smooth(rng, frames, 0.1)
+    scale = fit * np.exp(rng.uniform(0.05, 0.7) + 0.08 * pace * smooth(rng, frames, 0.1))
+    angle = 0.04 * pace * smooth(rng, frames, 0.1)
     middle = np.array(SIZE[::-1]) / 2
-    shift = 35 * pace * np.stack([_smooth(rng, frames, 0.05), 0.4 * _smooth(rng, frames, 0.1)], 1)
+    shift = 35 * pace * np.stack([smooth(rng, frames, 0.05), 0.4 * smooth(rng, frames, 0.1)], 1)
     spare = (np.array(photo[::-1]) - np.array(SIZE[::-1]) / scale.mean()) / 2
     centre = np.array(photo[::-1]) / 2 + rng.uniform(-0.8, 0.8, 2) * np.maximum(spare, 0)
-    return _similar(scale, angle, middle + shift, (float(centre[0]), float(centre[1])))
+    return similar(scale, angle, middle + shift, (float(centre[0]), float(centre[1])))
 
 
-def _walk(rng: Rng, frames: int) -> tuple[Float, Float, Float]:
+def walk(rng: Rng, frames: int) -> tuple[Float, Float, Float]:
     """Return the log scale, angle (T,) and place (T, 2) in the first frame's pixels of something that moves."""
     speed = rng.uniform(0.5, 1.5)
     across = np.linspace(-1, 1, frames) * rng.choice([-1, 1]) * rng.uniform(20, 110) * speed
-    away = np.stack([across + 25 * _smooth(rng, frames, 0.1), 14 * _smooth(rng, frames, 0.15)], 1)
+    away = np.stack([across + 25 * smooth(rng, frames, 0.1), 14 * smooth(rng, frames, 0.15)], 1)
     place = rng.uniform([0.3, 0.35], [0.7, 0.75]) * np.array(SIZE[::-1]) + away
-    return 0.12 * _smooth(rng, frames, 0.05), 0.12 * speed * _smooth(rng, frames, 0.2), place.astype(np.float32)
+    return 0.12 * smooth(rng, frames, 0.05), 0.12 * speed * smooth(rng, frames, 0.2), place.astype(np.float32)
 
 
-def _rest(rng: Rng, frames: int) -> tuple[Float, Float, Float]:
+def rest(rng: Rng, frames: int) -> tuple[Float, Float, Float]:
     """Return the same of something that stands still."""
     still = np.zeros(frames, np.float32)
     place = rng.uniform([0.1, 0.3], [0.9, 0.8]) * np.array(SIZE[::-1])
@@ -136,7 +136,7 @@ def _rest(rng: Rng, frames: int) -> tuple[Float, Float, Float]:
 Way = tuple[tuple[Float, Float, Float], Float, float]
 
 
-def _carried(camera: Float, own: tuple[Float, Float, Float], followed: float) -> Way:
+def carried(camera: Float, own: tuple[Float, Float, Float], followed: float) -> Way:
     """Return a thing's own way, the camera relative to the first frame, and how much of its pan the thing has.
 
     followed: 1 for a thing of the scene; less where the camera follows it.
@@ -145,9 +145,9 @@ def _carried(camera: Float, own: tuple[Float, Float, Float], followed: float) ->
     return own, (square @ np.linalg.inv(square[0])).astype(np.float32), followed
 
 
-def _thing(rng: Rng, stamps: Stamps, carried: Way) -> Layer:
+def thing(rng: Rng, stamps: Stamps, way: Way) -> Layer:
     """Return a stamp of random size on its way."""
-    own, relative, followed = carried
+    own, relative, followed = way
     colours, masks = stamps.draw(rng, 1)
     alpha = np.asarray(cv2.GaussianBlur(masks[0].astype(np.float32), (0, 0), rng.uniform(0.6, 1.2)), np.float32)
     part = np.sqrt(rng.uniform(0.01, 0.12) * SIZE[0] * SIZE[1] / max(1, int(masks[0].sum())))
@@ -156,9 +156,9 @@ def _thing(rng: Rng, stamps: Stamps, carried: Way) -> Layer:
     there = np.einsum("tij,tj->ti", relative[:, :2, :2], own[2]) + relative[:, :2, 2]
     at = own[2] + followed * (there - own[2])
     middle = (alpha.shape[1] / 2, alpha.shape[0] / 2)
-    way = _similar(part * np.exp(own[0]) * zoom, own[1] + followed * turn, at, middle)
+    maps = similar(part * np.exp(own[0]) * zoom, own[1] + followed * turn, at, middle)
     flip = slice(None, None, int(rng.choice([-1, 1])))
-    return Layer(np.ascontiguousarray(colours[0][:, flip]), np.ascontiguousarray(alpha[:, flip]), way)
+    return Layer(np.ascontiguousarray(colours[0][:, flip]), np.ascontiguousarray(alpha[:, flip]), maps)
 
 
 def write(folder: Path, count: int, photos: list[Bytes], stamps: Stamps) -> None:

@@ -3,6 +3,8 @@
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.runtime.ops.evidence import informative
+from samotion.runtime.ops.global_motion import against_camera
 from samotion.runtime.ops.interface import Arrays, Held
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
@@ -34,11 +36,14 @@ def label(
     ``arrays`` has them; what comes back is on the host.
 
     Where the settings limit the frames that the network sees at once, a longer clip is seen as several interleaved
-    ones, and a track's probability is their mean, each weighted by the frames in which it shows the track.
+    ones, and a track's probability is their mean, each weighted by the frames in which it shows the track. Nothing
+    moves in a clip that shows the same picture throughout.
     """
-    if not len(tracks.xy):
-        return MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
-    frames = len(clip.frames)
+    if settings.skip_blank:
+        tracks, disparity = _informative(clip, tracks, disparity, arrays)
+    count, frames = tracks.visible.shape
+    if not count or (settings.skip_blank and frames < 2):
+        return MotionLabels(np.zeros(count, np.float32), np.zeros(count, np.bool_))
     pace = 1 if settings.motion_frames is None else -(-frames // settings.motion_frames)
     xy, engine = arrays.normalised_xy(tracks.xy, clip.size), bundle.engine("motion")
     visible = arrays.down(tracks.visible)
@@ -46,21 +51,35 @@ def label(
     with progress.stage("motion", pace) as stage:
         for first in range(pace):
             seen_at = range(first, frames, pace)
+            there, shown = arrays.every(xy, first, pace), visible[:, first::pace]
+            further = {"deviations": against_camera(arrays.down(there), shown)} if settings.against_camera else {}
             answer = arrays.run(
                 engine,
-                xy=arrays.every(xy, first, pace),
+                xy=there,
                 visible=arrays.every(tracks.visible, first, pace),
                 visibility=arrays.every(tracks.visibility, first, pace),
                 confidence=arrays.every(tracks.confidence, first, pace),
                 disparity=disparity if pace == 1 else arrays.joined([disparity[t : t + 1] for t in seen_at]),
                 semantics=features,
+                **further,
             )
-            seen = visible[:, first::pace].sum(axis=1)
+            seen = shown.sum(axis=1)
             total += seen * arrays.down(answer["probability"]).astype(np.float64)
             weight += seen
             stage.advance()
-    probability = (total / weight).astype(np.float32)
+    probability = (total / np.maximum(weight, 1)).astype(np.float32)
     return MotionLabels(probability, choose(probability, frames, settings))
+
+
+def _informative(clip: Clip, tracks: Tracks, disparity: Held, arrays: Arrays) -> tuple[Tracks, Held]:
+    """Return tracks and disparity on the frames that tell anything of motion, where ``arrays`` has them."""
+    kept = informative(clip.frames)
+    if kept.all():
+        return tracks, disparity
+    parts = (tracks.xy, tracks.visible, tracks.visibility, tracks.confidence)
+    xy, visible, visibility, confidence = (arrays.up(arrays.down(part)[:, kept]) for part in parts)
+    fewer = Tracks(xy, visible, visibility, confidence, tracks.query_frame)
+    return fewer, arrays.up(arrays.down(disparity)[kept])
 
 
 def choose(probability: Float, frames: int, settings: Settings) -> Bool:

@@ -6,6 +6,7 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.kernels.resizing import ResizeSet
+from samotion.runtime.ops.evidence import informative
 from samotion.runtime.ops.interface import Arrays, Held
 from samotion.runtime.ops.preprocess import FRAMES_A_BATCH, batches
 from samotion.runtime.ops.resize import resize_set
@@ -47,7 +48,8 @@ def sample_queries(clip: Clip, settings: Settings) -> Int:
     """
     rng = np.random.default_rng(settings.seed)
     _, grid = query_grid(clip.size, settings)
-    frames = range(0, len(clip.frames), settings.step)
+    shown = np.flatnonzero(informative(clip.frames)) if settings.skip_blank else np.arange(len(clip.frames))
+    frames = (shown if len(shown) else np.arange(len(clip.frames)))[:: settings.step]
     kept = max(1, len(grid) // len(frames))
     queries = np.concatenate(
         [np.insert(grid[rng.permutation(len(grid))[:kept]], 0, frame, axis=1) for frame in frames]

@@ -20,7 +20,8 @@ class MotionParams:
     the encoder's two stacks. embedding, decoder_heads, decoder_feed_forward, decoder_blocks: the decoder,
     with so many blocks in each of its halves. semantics: channels of the semantic features.
     depth_as_trained: look disparity up where the published weights do (see ``disparity_cells``); networks
-    of our own training look it up under the track.
+    of our own training look it up under the track. deviations: channels a track and frame of what it does beside
+    the camera's motion (0: published, no such input; see samotion.runtime.ops.global_motion).
     """
 
     octaves: int = 10
@@ -36,11 +37,12 @@ class MotionParams:
     semantics: int = 768
     dropout: float = 0.1
     depth_as_trained: bool = True
+    deviations: int = 0
 
     @property
     def channels(self) -> int:
-        """Encoder input channels: xy and Δxy encoded, d, Δd, visibility, confidence (88 as published)."""
-        return 2 * (2 + 4 * self.octaves) + 4
+        """Encoder input channels: xy and Δxy encoded, d, Δd, visibility, confidence (88 as published), deviations."""
+        return 2 * (2 + 4 * self.octaves) + 4 + self.deviations
 
 
 class Attention(nn.Module):

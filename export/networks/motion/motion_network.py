@@ -155,8 +155,16 @@ class MotionNetwork(nn.Module):
         cells = disparity_cells(xy, height, width, self.params.depth_as_trained)
         return disparity.reshape(frames, height * width).gather(1, cells.transpose(0, 1)).transpose(0, 1)
 
-    def augment(self, xy: Tensor, visible: Tensor, visibility: Tensor, confidence: Tensor, depth: Tensor) -> Tensor:
-        """Return the encoder's channels (N, T, 88); depth (N, T) from ``look_up``, others as in ``forward``."""
+    def augment(
+        self,
+        xy: Tensor,
+        visible: Tensor,
+        visibility: Tensor,
+        confidence: Tensor,
+        depth: Tensor,
+        deviations: Tensor | None = None,
+    ) -> Tensor:
+        """Return the encoder's channels (N, T, 88 + D); depth (N, T) from ``look_up``, others as in ``forward``."""
         depth = depth.unsqueeze(-1)
         return torch.cat(
             (
@@ -166,6 +174,7 @@ class MotionNetwork(nn.Module):
                 forward_difference(depth, visible),
                 visibility.unsqueeze(-1),
                 confidence.unsqueeze(-1),
+                *(() if deviations is None else (deviations,)),
             ),
             dim=-1,
         )
@@ -183,14 +192,17 @@ class MotionNetwork(nn.Module):
         confidence: Tensor,
         disparity: Tensor,
         semantics: Tensor,
+        deviations: Tensor | None = None,
     ) -> Tensor:
         """Return logits (N,) that each track moves by itself.
 
         xy (N, T, 2) = pixel / (W, H) · 2 - 1, clamped to [-1, 1]; visible (N, T) bool; visibility,
-        confidence (N, T) in [0, 1]; disparity (T, H, W) in [0, 1]; semantics (N, C). All float32 but visible.
+        confidence (N, T) in [0, 1]; disparity (T, H, W) in [0, 1]; semantics (N, C); deviations (N, T, D), of
+        networks that take them (see MotionParams). All float32 but visible.
         """
         depth = self.look_up(xy, disparity)
-        return self.classify(self.augment(xy, visible, visibility, confidence, depth), visible, semantics)
+        channels = self.augment(xy, visible, visibility, confidence, depth, deviations)
+        return self.classify(channels, visible, semantics)
 
 
 class MotionGraph(nn.Module):
@@ -208,9 +220,10 @@ class MotionGraph(nn.Module):
         confidence: Tensor,
         disparity: Tensor,
         semantics: Tensor,
+        deviations: Tensor | None = None,
     ) -> Tensor:
         """Shapes as in ``MotionNetwork.forward`` → probability (N,) in [0, 1]."""
-        logits: Tensor = self.network(xy, visible, visibility, confidence, disparity, semantics)
+        logits: Tensor = self.network(xy, visible, visibility, confidence, disparity, semantics, deviations)
         return logits.sigmoid()
 
 
@@ -225,6 +238,7 @@ def example(
 
     visible = uniform(tracks, frames) > 0.3
     visible[0] = False
+    further = {"deviations": torch.randn((tracks, frames, params.deviations), generator=generator)}
     return {
         "xy": uniform(tracks, frames, 2) * 2 - 1,
         "visible": visible,
@@ -232,6 +246,7 @@ def example(
         "confidence": uniform(tracks, frames),
         "disparity": uniform(frames, *size),
         "semantics": torch.randn((tracks, params.semantics), generator=generator),
+        **(further if params.deviations else {}),
     }
 
 
@@ -240,5 +255,7 @@ def graphs(network: MotionNetwork) -> list[GraphSpec]:
     tracks = {0: "N", 1: "T"}
     dynamic = dict.fromkeys(("xy", "visible", "visibility", "confidence"), tracks)
     dynamic |= {"disparity": {0: "T", 1: "H", 2: "W"}, "semantics": {0: "N"}}
+    if network.params.deviations:
+        dynamic["deviations"] = tracks
     inputs, unseen = example(network.params), example(network.params, 19, 11, (9, 21), seed=1)
     return [GraphSpec("motion", MotionGraph(network), inputs, dynamic, ("probability",), unseen)]

@@ -9,31 +9,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from samotion.export.training.motion.motion_data import TrackSample
+from samotion.runtime.ops.global_motion import deviations
 from samotion.runtime.ops.visibility import filter_tracks
 from samotion.runtime.values import Bool, Float
 
 Rng = np.random.Generator
 PIXEL = 2 / 256  # of the tracker's input, in coordinates of [-1, 1]
 # Attention costs tracks² × frames: most draws are small, and the network takes more as it comes.
-FEWEST, MOST = 120, 600  # tracks drawn from a sample
+FEWEST, MOST = 120, 320  # tracks drawn from a sample
 SHORTEST, LONGEST = 12, 48  # frames drawn
 # How often nothing moves: the movers' tracks are taken out, or all tracks stand still (before the camera moves).
-EMPTIED, FROZEN = 0.12, 0.06
+EMPTIED, FROZEN = 0.1, 0.05
+# How often, of tracks by a tracker: movers take on the background's motion; a part of the background moves.
+TWINNED, STIRRED = 0.25, 0.2
+# How often depth says nothing: it is flat, or that of other tracks.
+FLAT, SHUFFLED = 0.3, 0.2
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What training is made of; to see what a part is worth it is taken out.
 
-    clips: real clips with the networks' own tracks. scenes: exact tracks of made scenes. errors: those tracks are
-    made as wrong as a tracker's. stills: draws in which nothing moves. cameras: tracks as other cameras would have
-    seen them. muon: matrices are trained by Muon, not AdamW. averaged: weights are averaged over steps.
+    clips: real clips with the networks' own tracks. made: counterfactual clips likewise. scenes: exact tracks of
+    scenes, where there are no counterfactual clips. errors: those tracks are made as wrong as a tracker's. stills:
+    draws in which nothing moves. twins: draws in which movers stand or the background moves, and depth that says
+    nothing. cameras: tracks as other cameras would have seen them. muon: matrices are trained by Muon, not AdamW.
+    averaged: weights are averaged over steps.
     """
 
     clips: bool = True
+    made: bool = True
     scenes: bool = True
     errors: bool = True
     stills: bool = True
+    twins: bool = True
     cameras: bool = True
     muon: bool = True
     averaged: bool = True
@@ -53,9 +62,13 @@ def draw(sample: TrackSample, semantics: int, rng: Rng, recipe: Recipe = WHOLE) 
         sample = _frozen(sample, rng)
     elif kind < FROZEN + EMPTIED and (sample.label == 0).sum() >= FEWEST // 2:
         sample = sample.tracks(sample.label == 0)
+    elif recipe.twins:
+        sample = _counterfactual(sample, rng)
     if recipe.cameras and rng.random() < 0.8:
         sample = _moved(sample, rng)
     sample = replace(sample, depth=_estimated(sample.depth, rng, strong=sample.exact))
+    if recipe.twins:
+        sample = replace(sample, depth=_untold(sample.depth, rng))
     sample = replace(sample, semantics=_described(sample, semantics, rng))
     return settled(sample)
 
@@ -128,6 +141,67 @@ def _frozen(sample: TrackSample, rng: Rng) -> TrackSample:
         depth=sample.depth[:, at],
         label=np.zeros_like(sample.label),
     )
+
+
+def _counterfactual(sample: TrackSample, rng: Rng) -> TrackSample:
+    """Return the sample, or with what moves standing, or with what stands moving; looks stay as they are."""
+    kind = rng.random()
+    if kind < TWINNED and not sample.exact:
+        return _twinned(sample, rng)
+    return _stirred(sample, rng) if kind > 1 - STIRRED else sample
+
+
+def _twinned(sample: TrackSample, rng: Rng) -> TrackSample:
+    """Return the sample with its movers' tracks as the background would have had them there: nothing moves.
+
+    From its query on such a track goes where the background's motion takes it, and errs as one of the background.
+    """
+    still, moving = np.flatnonzero(sample.label == 0), np.flatnonzero(sample.label != 0)
+    if len(still) < FEWEST // 2 or not len(moving):
+        return sample
+    xy, visible = sample.xy.copy(), sample.visible.copy()
+    frames = xy.shape[1]
+    for query in np.unique(sample.query_frame[moving]):
+        own = moving[sample.query_frame[moving] == query]
+        there = np.repeat(xy[:, [query]], frames, 1)
+        known = sample.visible & sample.visible[:, [query]]
+        known[moving] = False
+        # Tracks that count for nothing get a deviation as well: what the fit would have them do is what they keep.
+        left, _ = deviations(there, xy, known)
+        like = rng.choice(still, len(own))
+        xy[own] += left[like] * known[like][..., None] - left[own]
+        visible[own] &= known[still].sum(0) >= FEWEST // 10
+    return replace(sample, xy=xy, visible=visible & (np.abs(xy) < 1.1).all(-1), label=np.zeros_like(sample.label))
+
+
+def _stirred(sample: TrackSample, rng: Rng) -> TrackSample:
+    """Return the sample with the tracks of some round part of the picture on a way of their own."""
+    frames = sample.visible.shape[1]
+    at = sample.xy[:, frames // 2]
+    middle = at[rng.integers(len(at))]
+    inside = np.linalg.norm((at - middle) / np.exp(rng.normal(0, 0.3, 2)), axis=-1) < rng.uniform(0.12, 0.4)
+    own = np.stack([_homography(v) for v in _way(rng, frames)])
+    away = sample.xy[inside] - middle
+    flat = np.concatenate([away, np.ones_like(away[..., :1])], -1)
+    xy = sample.xy.copy()
+    xy[inside] = np.einsum("tij,ntj->nti", own[:, :2], flat) + middle
+    return replace(sample, xy=xy, label=np.where(inside, 1, sample.label))
+
+
+def _way(rng: Rng, frames: int) -> NDArray[np.float64]:
+    """Return zoom, stretch, shear, turn, shifts and perspective (T, 8) of something that moves, as _homography's."""
+    time = np.linspace(-1, 1, frames)[:, None]
+    sway = np.sin(rng.uniform(0.5, 6, 8) * time + rng.uniform(0, 2 * np.pi, 8))
+    size = np.array([0.08, 0.02, 0.02, 0.12, 0.25, 0.12, 0.0, 0.0]) * rng.lognormal(-0.2, 0.6)
+    return (rng.normal(0, 1, 8) * time + rng.normal(0, 0.6, 8) * sway) * size
+
+
+def _untold(depth: Float, rng: Rng) -> Float:
+    """Return depth (N, T), or flat, or that of other tracks."""
+    kind = rng.random()
+    if kind < FLAT:
+        return np.full_like(depth, rng.uniform(0, 1))
+    return depth[rng.permutation(len(depth))] if kind < FLAT + SHUFFLED else depth
 
 
 def _walk(rng: Rng, shape: tuple[int, ...], memory: float) -> Float:

@@ -1,4 +1,4 @@
-"""Labelled tracks for the motion network: from synthetic scenes and from real clips, cached as npz files."""
+"""Labelled tracks for the motion network: of scenes, real clips and counterfactual ones, cached as npz files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,10 +8,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import SceneSpec, scene
 from samotion.engines.atomic import atomic_file
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
+from samotion.export.training.motion.counterfactuals import Ingredients
+from samotion.export.training.motion.counterfactuals import clip as made_clip
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
@@ -30,6 +33,7 @@ QUERY_STEP = 10  # frames between a scene's query frames, as in the pipeline
 LONGEST = 90  # frames of a real variant
 SHORTEST = 20
 BORDER = 2  # pixels from a mask's edge within which a label is not trusted
+MADE_TRACKS, MADE_SEED = 300, 21  # tracks of a counterfactual clip, and what its seeds start from
 MIXED = (0.3, 0.7)  # share of a track's visible points on the object between which its label is not trusted
 
 
@@ -212,6 +216,21 @@ def clip_files(cache: Path, davis: Path, bundle: Bundle, number: int) -> dict[st
     if not names:
         raise InputError(f"{davis}: no <clip>/frames in this folder")
     return {name: list(_variants_of(folder, davis / name, bundle, number)) for name in names}
+
+
+def made_files(cache: Path, given: Ingredients, bundle: Bundle, number: int) -> list[Path]:
+    """Return ``number`` cached samples of counterfactual clips, making those that are not there."""
+    folder = cache / bundle.digest
+    folder.mkdir(parents=True, exist_ok=True)
+    settings = Settings().override(bundle.settings).override({"max_tracks": MADE_TRACKS})
+    files = [folder / f"made_{seed:04d}.npz" for seed in range(number)]
+    for seed, file in enumerate(files):
+        if not file.exists():
+            frames, masks = made_clip(np.random.default_rng([MADE_SEED, seed]), given)
+            clip = clip_of(file.stem, frames)
+            from_clip(clip, masks, Variant(0, 1, len(masks), seed), bundle, settings).save(file)
+            print(f"made {file.name}", flush=True)
+    return files
 
 
 def _variants_of(folder: Path, source: Path, bundle: Bundle, number: int) -> Iterator[Path]:

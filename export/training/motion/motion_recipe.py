@@ -1,4 +1,4 @@
-"""Training of the nano motion network on scenes and on real clips with the bundle's own tracks."""
+"""Training of the nano motion network on scenes, real clips and counterfactual ones with the bundle's tracks."""
 
 import argparse
 import json
@@ -12,11 +12,16 @@ from torch.nn import functional
 
 from samotion.engines.bundle import Bundle
 from samotion.export.networks.motion.motion_network import NANO, MotionNetwork
+from samotion.export.training.collages import photographs
 from samotion.export.training.frozen_frontend import front_bundle
 from samotion.export.training.loop import run
+from samotion.export.training.motion.counterfactuals import Ingredients, ingredients
 from samotion.export.training.motion.motion_augment import WHOLE, Recipe, draw, settled
-from samotion.export.training.motion.motion_data import TrackSample, clip_files, scene_files
+from samotion.export.training.motion.motion_data import TrackSample, clip_files, made_files, scene_files
+from samotion.export.training.photographs import load as load_photographs
+from samotion.export.training.stamps import Stamps
 from samotion.export.weights.load import load, read
+from samotion.runtime.ops.global_motion import against_camera
 from samotion.runtime.values import Float, Int
 
 RATE = 2e-3
@@ -30,9 +35,10 @@ CHECK_SEED = 10_000_000
 
 @dataclass(frozen=True)
 class Data:
-    """Cached samples: scenes, real ones by clip, and what evaluation asks (name → samples)."""
+    """Cached samples: scenes, counterfactual clips, real ones by clip, and what evaluation asks (name → samples)."""
 
     scenes: list[TrackSample]
+    made: list[TrackSample]
     clips: dict[str, list[TrackSample]]
     held_out: dict[str, list[TrackSample]]
 
@@ -42,10 +48,13 @@ def gather(arguments: argparse.Namespace) -> Data:
     cache = arguments.out / "motion_samples"
     scenes = [TrackSample.read(file) for file in scene_files(cache, range(arguments.scenes))]
     clips: dict[str, list[TrackSample]] = {}
+    made: list[TrackSample] = []
     if arguments.davis is not None:
         with _bundle(arguments) as bundle:
             files = clip_files(cache, arguments.davis, bundle, arguments.variants)
-        clips = {name: [TrackSample.read(file) for file in made] for name, made in files.items()}
+            counterfactual = made_files(cache, _ingredients(arguments), bundle, arguments.made)
+        clips = {name: [TrackSample.read(file) for file in cuts] for name, cuts in files.items()}
+        made = [TrackSample.read(file) for file in counterfactual]
     held_out = {}
     if arguments.fold is not None:
         fold, folds = arguments.fold
@@ -53,7 +62,14 @@ def gather(arguments: argparse.Namespace) -> Data:
     checks = scene_files(cache, range(CHECK_SEED, CHECK_SEED + CHECK_SCENES))
     rng = np.random.default_rng(0)
     held_out["scenes"] = [draw(TrackSample.read(file), 0, rng) for file in checks]
-    return Data(scenes, clips, held_out)
+    return Data(scenes, made, clips, held_out)
+
+
+def _ingredients(arguments: argparse.Namespace) -> Ingredients:
+    """Return what counterfactual clips are made of."""
+    stamps = None if arguments.stamps is None else Stamps.load(arguments.stamps)
+    photos = [] if arguments.photos is None else photographs(arguments.photos)
+    return ingredients(load_photographs(arguments.davis)[0], photos, stamps)
 
 
 def _bundle(arguments: argparse.Namespace) -> Bundle:
@@ -64,12 +80,12 @@ def _bundle(arguments: argparse.Namespace) -> Bundle:
 
 
 def pick(data: Data, rng: np.random.Generator, recipe: Recipe) -> TrackSample:
-    """Draw a sample: a real clip, each as likely as any other, or a scene."""
-    scenes = bool(data.scenes) and recipe.scenes
-    if data.clips and recipe.clips and (not scenes or rng.random() < REAL_SHARE):
+    """Draw a sample: a real clip, each as likely as any other, or a counterfactual one, or, without any, a scene."""
+    further = data.made if recipe.made and data.made else data.scenes if recipe.scenes else []
+    if data.clips and recipe.clips and (not further or rng.random() < REAL_SHARE):
         chosen = data.clips[sorted(data.clips)[int(rng.integers(len(data.clips)))]]
     else:
-        chosen = data.scenes
+        chosen = further or data.scenes
     return chosen[int(rng.integers(len(chosen)))]
 
 
@@ -89,7 +105,9 @@ def logits_of(network: MotionNetwork, sample: TrackSample) -> Tensor:
     visible = torch.from_numpy(np.ascontiguousarray(sample.visible))
     if not semantics.shape[1]:
         semantics = semantics.new_zeros(len(semantics), network.params.semantics)
-    return network.classify(network.augment(xy, visible, visibility, confidence, depth), visible, semantics)
+    deviations = torch.from_numpy(against_camera(sample.xy, sample.visible)) if network.params.deviations else None
+    channels = network.augment(xy, visible, visibility, confidence, depth, deviations)
+    return network.classify(channels, visible, semantics)
 
 
 def balanced_loss(logits: Tensor, label: Tensor) -> Tensor:
@@ -183,6 +201,9 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("-o", "--out", type=Path, required=True, help="folder for weights, curve and cache")
     made.add_argument("--scenes", type=int, default=1500, help="scenes to make (default: %(default)s)")
     made.add_argument("--davis", type=Path, help="folder of <clip>/frames and <clip>/masks")
+    made.add_argument("--photos", type=Path, help="folder with JPEGs that counterfactual clips show as well")
+    made.add_argument("--stamps", type=Path, help="folder of PNGs with alpha that lie over them as well")
+    made.add_argument("--made", type=int, default=200, help="counterfactual clips (default: %(default)s)")
     made.add_argument("--engines", type=Path, help="bundle whose tracks to learn on (default: made of OUT's weights)")
     made.add_argument("--variants", type=int, default=6, help="cuts of each clip (default: %(default)s)")
     made.add_argument("--fold", type=_fold, help="K/N: hold out every N-th clip from the K-th on, and report on them")

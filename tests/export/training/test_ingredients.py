@@ -30,7 +30,7 @@ def scene() -> TrackSample:
 
 def test_samples_come_from_what_the_recipe_has(scene: TrackSample) -> None:
     clip = replace(scene, exact=False)
-    data = Data([scene], {"clip": [clip]}, {})
+    data = Data([scene], [], {"clip": [clip]}, {})
     for recipe, kinds in (
         (WHOLE, {True, False}),
         (replace(WHOLE, clips=False), {True}),
@@ -40,7 +40,7 @@ def test_samples_come_from_what_the_recipe_has(scene: TrackSample) -> None:
 
 
 def test_stills_errors_and_cameras_are_left_out(scene: TrackSample) -> None:
-    without = replace(WHOLE, stills=False, errors=False, cameras=False)
+    without = replace(WHOLE, stills=False, twins=False, errors=False, cameras=False)
     for seed in range(25):
         drawn = draw(scene, 0, np.random.default_rng(seed), without)
         assert drawn.label.any()
@@ -53,7 +53,7 @@ def test_stills_errors_and_cameras_are_left_out(scene: TrackSample) -> None:
 
 def test_views_without_a_track_are_drawn_again(scene: TrackSample) -> None:
     late = scene.visible & (np.arange(scene.visible.shape[1]) == scene.visible.shape[1] - 1)
-    data = Data([], {"clip": [replace(scene, exact=False, visible=late)]}, {})
+    data = Data([], [], {"clip": [replace(scene, exact=False, visible=late)]}, {})
     views = [len(drawn(data, np.random.default_rng(seed), WHOLE).label) for seed in range(20)]
     empty = [len(draw(data.clips["clip"][0], 0, np.random.default_rng(seed)).label) for seed in range(20)]
     assert min(views) > min(empty) == 0
@@ -63,7 +63,7 @@ def test_views_without_a_track_are_drawn_again(scene: TrackSample) -> None:
 def small(scene: TrackSample, monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps and evaluations of a fraction of a second, in which everything occurs."""
     seen = draw(scene, 0, np.random.default_rng(0), replace(WHOLE, stills=False))
-    data = Data([scene], {"a": [replace(seen, exact=False)]}, {"b": [seen], "scenes": [seen]})
+    data = Data([scene], [], {"a": [replace(seen, exact=False)]}, {"b": [seen], "scenes": [seen]})
     monkeypatch.setattr(motion_recipe, "gather", lambda _: data)
     for module, name, value in (
         (tapir_recipe, "FRAMES", 3),

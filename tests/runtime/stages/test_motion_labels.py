@@ -13,10 +13,12 @@ from samotion.engines.engine import Array
 from samotion.engines.errors import SettingsError
 from samotion.export.presets import NANO
 from samotion.export.training.motion.motion_augment import LONGEST
+from samotion.runtime.ops.global_motion import CHANNELS, GAPS
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.stages.motion import label
+from samotion.runtime.stages.tracks import sample_queries
 from samotion.runtime.values import Clip, Float, Tracks
 
 SIZE = (20, 30)
@@ -94,3 +96,52 @@ def test_nano_is_shown_no_more_frames_than_it_learnt_from() -> None:
 def test_no_frames_at_all_is_no_limit() -> None:
     with pytest.raises(SettingsError, match="motion_frames is 0, expected at least 1"):
         Settings(motion_frames=0)
+
+
+def textured(frames: int) -> Clip:
+    """A clip whose frames all differ."""
+    rng = np.random.default_rng(5)
+    pictures = rng.integers(0, 255, (frames, 5, 6, 3)).astype(np.uint8).repeat(4, 1).repeat(5, 2)
+    index = np.arange(frames)
+    return Clip("x", pictures, Fraction(10), SIZE, index, frames, index / 10)
+
+
+def labelled(clip: Clip, settings: Settings) -> tuple[Shown, Tracks]:
+    """Label random tracks of ``clip`` that are always visible."""
+    count, frames = 6, len(clip.frames)
+    xy = np.random.default_rng(1).uniform(0, 20, (count, frames, 2)).astype(np.float32)
+    ones = np.ones((count, frames), np.float32)
+    tracks = Tracks(xy, ones > 0, ones, ones, np.zeros(count, np.int64))
+    depth, none = np.zeros((frames, *SIZE), np.float32), np.zeros((count, 4), np.float32)
+    bundle = Shown()
+    label(clip, tracks, depth, none, cast(Bundle, bundle), settings, Progress(), HOST)
+    return bundle, tracks
+
+
+def test_a_network_is_told_of_motion_beside_the_camera_only_where_it_asks() -> None:
+    for settings in (Settings(), Settings(against_camera=True)):
+        bundle, _ = labelled(textured(9), settings)
+        (call,) = bundle.calls
+        assert ("deviations" in call) == settings.against_camera
+    assert call["deviations"].shape == (6, 9, CHANNELS * len(GAPS))
+
+
+def test_blank_and_repeated_frames_are_not_seen() -> None:
+    clip = textured(9)
+    clip.frames[:2] = 0
+    clip.frames[5] = clip.frames[4]
+    bundle, tracks = labelled(clip, Settings(skip_blank=True))
+    (call,) = bundle.calls
+    kept = [2, 3, 4, 6, 7, 8]
+    assert call["disparity"].shape == (6, *SIZE)
+    expected = tracks.xy[:, kept] * np.array([2 / SIZE[1], 2 / SIZE[0]], np.float32) - 1
+    np.testing.assert_allclose(np.asarray(call["xy"], np.float32), expected.clip(-1, 1), atol=1e-6)
+    assert {0, 1, 5}.isdisjoint(sample_queries(clip, Settings(skip_blank=True, step=1))[:, 0])
+
+
+def test_nothing_moves_in_a_picture_that_is_repeated() -> None:
+    clip = textured(9)
+    clip.frames[:] = clip.frames[0]
+    bundle, _ = labelled(clip, Settings(skip_blank=True))
+    assert not bundle.calls
+    assert len(sample_queries(clip, Settings(skip_blank=True)))
