@@ -44,6 +44,10 @@ class Settings:
 
     For a network that learnt from shorter clips than it is given. None, published: the whole clip.
     """
+    against_camera: bool = False
+    """The motion network is told as well what each track does beside the camera's motion. Published: not."""
+    skip_blank: bool = False
+    """No point is queried on a frame that is blank or repeats the one before, nor does the motion network see it."""
     dynamic_above: float | None = None
     """Probability above which a track is dynamic. None, published: a ladder, for thousands of tracks."""
     best_three: bool = False

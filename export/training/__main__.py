@@ -1,6 +1,6 @@
 """Train all nano networks from nothing, in order, in as many minutes as the shipped ones took.
 
-`python -m samotion.export.training --data DAVIS [--stamps STAMPS] -o RUNS`; stopped, it goes on where it was.
+`python -m samotion.export.training --data DAVIS [--stamps STAMPS] [--photos PHOTOS] -o RUNS`; stopped, it goes on.
 """
 
 import argparse
@@ -14,8 +14,9 @@ def commands(given: argparse.Namespace) -> dict[str, list[str]]:
     """Return each network's arguments, in the order of training: motion learns on what the first three answer."""
     data, out = str(given.data), str(given.out)
     stamps = [] if given.stamps is None else ["--stamps", str(given.stamps)]
+    photos = [] if given.photos is None else ["--photos", str(given.photos)]
     own = {
-        "motion": ["--davis", data, "--scenes", "600"],
+        "motion": ["--davis", data, "--scenes", "0", *stamps, *photos],
         "masks": ["--data", data, *stamps, "--all"],
     }
     # Minutes end the training, not steps.
@@ -32,6 +33,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--data", type=Path, required=True, help="folder of <clip>/frames and <clip>/masks")
     parser.add_argument("--stamps", type=Path, help="folder of PNGs with alpha: objects to lay over the clips")
+    parser.add_argument("--photos", type=Path, help="folder with JPEGs: photographs in which nothing moves")
     parser.add_argument("-o", "--out", type=Path, required=True, help="folder for weights, checkpoints and curves")
     parser.add_argument("--part", type=float, default=1.0, help="of the shipped minutes (default: all)")
     given = parser.parse_args(argv)

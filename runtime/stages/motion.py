@@ -1,5 +1,7 @@
 """Which tracks move by themselves (the motion network, then the published choice of a threshold)."""
 
+from typing import Any
+
 import numpy as np
 
 from samotion.engines.bundle import Bundle
@@ -76,8 +78,11 @@ def _informative(clip: Clip, tracks: Tracks, disparity: Held, arrays: Arrays) ->
     kept = informative(clip.frames)
     if kept.all():
         return tracks, disparity
-    parts = (tracks.xy, tracks.visible, tracks.visibility, tracks.confidence)
-    xy, visible, visibility, confidence = (arrays.up(arrays.down(part)[:, kept]) for part in parts)
+
+    def seen(part: Any) -> Any:
+        return arrays.up(arrays.down(part)[:, kept])
+
+    xy, visible, visibility, confidence = map(seen, (tracks.xy, tracks.visible, tracks.visibility, tracks.confidence))
     fewer = Tracks(xy, visible, visibility, confidence, tracks.query_frame)
     return fewer, arrays.up(arrays.down(disparity)[kept])
 
