@@ -140,7 +140,7 @@ class Model:
         facts = {"name": bundle.name, "digest": bundle.digest, "precision": bundle.manifest.precision}
         return {
             "bundle": {**facts, "provider": bundle.provider},
-            "input": {"path": source.label},
+            "input": {"path": source.label, **source.facts()},
             "settings": dataclasses.asdict(self.settings),
         }
 

@@ -29,6 +29,10 @@ class Entry:
 DEFAULT = ("davis",)
 FORMATS = {
     "davis": Entry("Davis", r"masks/\d+\.png"),
+    "ytvis": Entry("YouTubeVIS", r"ytvis\.json", "pycocotools", "coco"),
+    "mots": Entry("Mots", r"mots/(gt\.txt|default/instances/(labels\.txt|[^/]+\.png))", "pycocotools", "coco"),
+    "binary": Entry("Binary", r"binary/\d+\.png"),
+    "colmap": Entry("Colmap", r"colmap/(transforms\.json|masks/[^/]+\.png)"),
 }
 
 

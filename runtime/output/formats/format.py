@@ -8,9 +8,12 @@ from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from samotion.runtime.output.record import Record
 from samotion.runtime.values import Bool, Bytes, Clip, Labels, WindowResult
+
+PENDING = ".pending"
 
 
 @dataclass(frozen=True)
@@ -89,3 +92,14 @@ class Format(ABC):
     def close(self) -> None:
         """Close what is open, also after a failure."""
         return
+
+
+def save_image(values: Labels, folder: Path, number: int) -> None:
+    """Write the image of frame ``number`` under a name of its own until ``name_images`` knows the source's."""
+    Image.fromarray(values).save(folder / f"{number}{PENDING}", "png", compress_level=3)
+
+
+def name_images(folder: Path, names: Sequence[str]) -> None:
+    """Call the image of frame k NAME.png, with the k-th of ``names``."""
+    for number, name in enumerate(names):
+        (folder / f"{number}{PENDING}").rename(folder / f"{name}.png")
