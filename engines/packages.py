@@ -1,12 +1,14 @@
-"""The packages that come by an extra: each may be missing, or broken."""
+"""The packages with compiled parts: each may be missing, or broken."""
 
 import importlib
+from types import ModuleType
 
 from samotion.engines.errors import EngineError
 
 # By module: what it must have (two wheels of one module remove each other's files), how to install, how to repair it.
 CV2 = "opencv-python-headless"
 MODULES = {
+    "av": ("open", "pip install av", "pip install --force-reinstall av"),
     "cv2": ("resize", f"pip install {CV2}", f"pip uninstall -y opencv-python {CV2} && pip install {CV2}"),
     "onnxruntime": (
         "InferenceSession",
@@ -17,12 +19,20 @@ MODULES = {
 
 
 def require_packages() -> None:
-    """Raise EngineError, with the command that helps, unless OpenCV and ONNX Runtime can be imported."""
-    for module, (attribute, install, repair) in MODULES.items():
-        try:
-            getattr(importlib.import_module(module), attribute)
-        except Exception as error:  # a broken package raises whatever its loader comes to
-            if isinstance(error, ModuleNotFoundError) and error.name == module:
-                raise EngineError(f"{module} is not installed", install) from error
-            why = " ".join(str(error).split()) or type(error).__name__
-            raise EngineError(f"{module} is broken ({why})", repair) from error
+    """Raise EngineError, with the command that helps, unless all of MODULES can be imported."""
+    for module in MODULES:
+        require_package(module)
+
+
+def require_package(module: str) -> ModuleType:
+    """Return one of MODULES; raises EngineError, with the command that helps, where it is missing or broken."""
+    attribute, install, repair = MODULES[module]
+    try:
+        found = importlib.import_module(module)
+        getattr(found, attribute)
+    except Exception as error:  # a broken package raises whatever its loader comes to
+        if isinstance(error, ModuleNotFoundError) and error.name == module:
+            raise EngineError(f"{module} is not installed", install) from error
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise EngineError(f"{module} is broken ({why})", repair) from error
+    return found

@@ -38,18 +38,9 @@ def check(
     if backend == ONNX:
         return [_graph(folder, manifest, name) for name in manifest.graphs]
     chosen, machine = BACKENDS[backend], machine or this_machine()
-    lacking: Problem | None = None
-    version = installed or ""
-    try:
-        if installed is None:
-            trt = chosen.load()
-            version = str(trt.__version__)
-            unknown = chosen.unknown(trt, machine)
-            lacking = (unknown, OTHERWISE) if unknown else None
-    except EngineError as error:
-        lacking = error.message, error.remedy
+    lacking = obstacle(chosen, machine) if installed is None else _missing(chosen, machine)
+    version = installed or ("" if lacking else str(chosen.load().__version__))
     plans = manifest.plans.get(backend, {})
-    lacking = lacking or _missing(chosen, machine)
     room = _room(plans.values(), machine)
     found = []
     for name in manifest.graphs:
@@ -72,6 +63,24 @@ def require(
         first = bad[0]
         alike = f" ({len(bad)} of {len(findings)} graphs do not)" if len(bad) > 1 else ""
         raise EngineError(f"{first.graph} does not run on {backend}: {first.problem}{alike}", first.remedy)
+
+
+def obstacle(backend: TensorRT, machine: Machine) -> Problem | None:
+    """Return why no plan at all of ``backend`` runs on ``machine``, and the remedy."""
+    try:
+        unknown = backend.unknown(backend.load(), machine)
+    except EngineError as error:
+        return error.message, error.remedy
+    return (unknown, OTHERWISE) if unknown else _missing(backend, machine)
+
+
+def without_gpu(machine: Machine) -> Problem | None:
+    """Return why ``machine`` has no GPU to use, and the remedy; None where it has one."""
+    if machine.driver is None:
+        return f"no NVIDIA driver here ({machine.platform})", DRIVER
+    if machine.gpu is None:
+        return f"no GPU answers here ({machine})", "nvidia-smi must list a GPU, and CUDA_VISIBLE_DEVICES not hide it"
+    return None
 
 
 def table(findings: Sequence[Finding]) -> str:
@@ -110,10 +119,8 @@ def _graph(folder: Path, manifest: Manifest, name: str) -> Finding:
 
 def _missing(backend: TensorRT, machine: Machine) -> Problem | None:
     """Return what this machine lacks for any plan of ``backend``, and the remedy."""
-    if machine.driver is None:
-        return f"no NVIDIA driver here ({machine.platform})", DRIVER
-    if machine.gpu is None:
-        return f"no GPU answers here ({machine})", "nvidia-smi must list a GPU, and CUDA_VISIBLE_DEVICES not hide it"
+    if problem := without_gpu(machine):
+        return problem
     for package, module in backend.needs.items():
         if not _installed(module):
             return f"{package} is not installed here", backend.install

@@ -17,6 +17,7 @@ BLOCK = re.compile(
 )
 PROGRAMS = {
     "samotion-run": "samotion.runtime.cli",
+    "samotion-doctor": "samotion.runtime.doctor",
     "samotion-export": "samotion.export.cli",
     "samotion-bench": "samotion.benchmarks.bench",
 }
