@@ -11,6 +11,7 @@ import re
 import sys
 import time
 import urllib.error
+import urllib.parse
 import urllib.request
 from base64 import b64decode
 from collections.abc import Mapping
@@ -18,9 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-import filelock
 from tqdm import tqdm
 
+from samotion.engines.atomic import locked
 from samotion.engines.errors import CheckpointError
 
 BLOCK = 1 << 20
@@ -30,6 +31,8 @@ TRIES = 5
 PAUSE_SECONDS = 1.0
 # What a checkpoint starts with: a zip archive (torch.save since 1.6) or a bare pickle (before).
 MAGIC = (b"PK\x03\x04", b"\x80")
+LARGEST = 4 << 30  # bytes; the largest published checkpoint has 1.3e9
+YOURSELF = "download the file yourself and name its folder with --weights"
 TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
 
 
@@ -56,7 +59,9 @@ class _KeepHeaders(urllib.request.HTTPRedirectHandler):
     def redirect_request(
         self, req: urllib.request.Request, fp: IO[bytes], code: int, msg: str, headers: Any, newurl: str
     ) -> urllib.request.Request | None:
-        """Follow as usual."""
+        """Follow as usual, but never from https to anything else."""
+        if urllib.parse.urlsplit(newurl).scheme not in ("https", req.type):
+            raise CheckpointError(f"{req.full_url}: redirects to {ascii(newurl)[1:-1]:.200}, not https", YOURSELF)
         self.linked = headers.get("X-Linked-Etag") or self.linked
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
@@ -67,7 +72,7 @@ def fetch(url: str, folder: Path, *, stall: float = STALL_SECONDS, pause: float 
     A broken download goes on where it stopped, also in a later run. Size, and the digest where the host states
     one (Google's storage: MD5, Hugging Face: SHA-256), are checked before the file gets its name. stall: seconds
     without data after which a connection counts as broken; pause: before the second try, doubled each time.
-    Raises CheckpointError saying what is wrong and what to do.
+    Raises CheckpointError saying what is wrong and what to do, OutputError where another process downloads the file.
     """
     path = folder / url.rpartition("/")[2]
     if path.is_file():
@@ -75,14 +80,11 @@ def fetch(url: str, folder: Path, *, stall: float = STALL_SECONDS, pause: float 
     partial = path.with_name(path.name + ".partial")
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        # No two processes may write the same partial file. The system frees the lock of one that is killed.
-        with filelock.FileLock(folder / ".lock", timeout=0):
+        with locked(path):  # no two processes may write the same partial file
             if not path.is_file():
                 _persist(url, partial, stall, pause)
                 partial.replace(path)
                 _notes(partial).unlink(missing_ok=True)
-    except filelock.Timeout as error:
-        raise CheckpointError(f"{folder}: another process is downloading into it; wait for it") from error
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be written ({error.strerror or error}); free space") from error
     return path
@@ -130,11 +132,11 @@ def _transfer(url: str, partial: Path, stall: float) -> None:
             raise _Broken("the file has changed") from error
         if error.code in TRANSIENT:
             raise _Broken(f"HTTP {error.code}") from error
-        raise CheckpointError(
-            f"{url}: HTTP {error.code} {error.reason}; download the file yourself and name its folder with --weights"
-        ) from error
+        raise CheckpointError(f"{url}: HTTP {error.code} {ascii(error.reason)[1:-1]:.200}", YOURSELF) from error
     except (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError) as error:
-        raise _Broken(str(getattr(error, "reason", error)) or type(error).__name__) from error
+        raise _Broken(ascii(str(getattr(error, "reason", error)))[1:-1] or type(error).__name__) from error
+    except ValueError as error:  # headers and addresses that are none
+        raise CheckpointError(f"{url}: no sound answer ({ascii(str(error))[1:-1]:.200})", YOURSELF) from error
     _check(url, partial, reply)
 
 
@@ -165,13 +167,15 @@ def _read_reply(url: str, answer: Any, linked: str | None, have: int) -> _Reply:
         if found is None or int(found[1]) != have:
             raise _Broken("the server sent another part than asked for")
         start, size = have, int(found[2])
+    if size is not None and size > LARGEST:
+        raise CheckpointError(f"{url}: {size} bytes, expected at most {LARGEST}: no published checkpoint", YOURSELF)
     digests = {}
     if linked and re.fullmatch(r'"?[0-9a-f]{64}"?', linked):
         digests["sha256"] = linked.strip('"')
     for part in ",".join(headers.get_all("X-Goog-Hash", [])).split(","):
         name, _, value = part.strip().partition("=")
         if name == "md5":
-            digests["md5"] = b64decode(value).hex()
+            digests["md5"] = b64decode(value, validate=True).hex()
     return _Reply(size, headers.get("ETag"), digests, start)
 
 
@@ -186,7 +190,7 @@ def _receive(answer: Any, partial: Path, reply: _Reply) -> None:
         disable=not sys.stderr.isatty(),
     )
     with partial.open("ab" if reply.start else "wb") as file, bar:
-        while block := answer.read1(BLOCK):
+        while file.tell() <= LARGEST and (block := answer.read1(BLOCK)):
             file.write(block)
             bar.update(len(block))
     got = partial.stat().st_size
@@ -201,7 +205,9 @@ def _check(url: str, partial: Path, reply: _Reply) -> None:
     with partial.open("rb") as file:
         head = file.read(4)
         file.seek(0)
-        if reply.size is not None and size != reply.size:
+        if size > LARGEST:
+            fault = f"more than {LARGEST} bytes came"
+        elif reply.size is not None and size != reply.size:
             fault = f"found {size} bytes, expected {reply.size}"
         elif not head.startswith(MAGIC):
             fault = f"begins with {head!r}, which no PyTorch checkpoint does"

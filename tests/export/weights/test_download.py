@@ -1,19 +1,22 @@
 """Downloads against servers on this machine that break, stall, cut short, change and answer with web pages."""
 
 import hashlib
+import io
 import threading
 import time
+import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
+from samotion.engines.atomic import locked
 from samotion.engines.cache import cache_folder
-from samotion.engines.errors import CheckpointError
+from samotion.engines.errors import CheckpointError, OutputError
 from samotion.export.weights import download
 from samotion.export.weights.download import fetch
 
@@ -246,8 +249,46 @@ def test_no_server_at_all(tmp_path: Path) -> None:
 
 
 def test_two_downloads_of_one_file_do_not_mix(server: Server, tmp_path: Path) -> None:
-    with FileLock(tmp_path / ".lock"), pytest.raises(CheckpointError, match="another process"):
+    with locked(tmp_path / "weights.pt"), pytest.raises(OutputError, match="another process"):
         get(server, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "to", ["http://127.0.0.1/weights.pt", "ftp://127.0.0.1/weights.pt", "file:///etc/passwd", "http://[", "\x1b[31m:"]
+)
+def test_https_is_never_left(to: str) -> None:
+    asked = urllib.request.Request("https://example.org/weights.pt")
+    with pytest.raises((CheckpointError, ValueError)) as caught:
+        download._KeepHeaders().redirect_request(asked, io.BytesIO(), 302, "Found", Message(), to)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("digest", ["md5=no base64!", "md5=x", "md5==", "md5=\xff"])
+def test_a_digest_that_is_none_is_one_line(server: Server, tmp_path: Path, digest: str) -> None:
+    server.behaviour.headers = {"X-Goog-Hash": digest}
+    with pytest.raises(CheckpointError) as caught:
+        get(server, tmp_path)
+    assert str(caught.value).isprintable()
+    assert not (tmp_path / "weights.pt").exists()
+
+
+@pytest.mark.parametrize("to", ["http://[::1/x", "http://127.0.0.1:port/x", "file:///etc/passwd"])
+def test_a_redirect_to_nowhere_is_one_line(server: Server, tmp_path: Path, to: str) -> None:
+    server.behaviour.redirect = {"Location": to}
+    with pytest.raises(CheckpointError) as caught:
+        get(server, tmp_path)
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("length", [True, False])
+def test_no_more_than_a_checkpoint_is_taken(
+    server: Server, tmp_path: Path, length: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LARGEST", HALF)
+    server.behaviour.length = length
+    with pytest.raises(CheckpointError, match=f"expected at most {HALF}|more than {HALF} bytes came"):
+        get(server, tmp_path)
+    assert leftovers(tmp_path) == []
 
 
 def test_a_place_that_cannot_be_written(server: Server, tmp_path: Path) -> None:
