@@ -79,15 +79,19 @@ def atomic_folder(target: Path, check: Callable[[Path], None] = must_be_empty) -
             if target.exists():
                 check(target)
             partial = _hidden(target, "partial")
-            partial.mkdir()
             try:
+                partial.mkdir()
                 yield partial
                 if target.exists():
                     check(target)
                     shutil.copymode(target, partial)
                 _swap(partial, target)
             finally:
-                _sweep(target)
+                try:
+                    _sweep(target)
+                except BaseException:  # a signal, just now
+                    _sweep(target)
+                    raise
 
 
 @contextlib.contextmanager
