@@ -27,6 +27,12 @@ def test_files_that_a_page_names_exist(page: Path) -> None:
     assert not [link for link in LINK.findall(text) if not (page.parent / link).exists()]
 
 
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [page.relative_to(ROOT / "docs").as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    assert not [page for page in pages if f": {page}\n" not in navigation]
+
+
 def test_the_readme_stays_within_800_words() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 800
 
