@@ -144,7 +144,7 @@ def open_file(path: Path, max_pixels: int) -> av.container.InputContainer:
             if kind := _playlist(path):
                 raise InputError(f"{path}: {kind}, expected a video", "give the files that it names") from error
             raise InputError(f"{path}: not a video, or its index is missing ({reason(error)})") from error
-    if any(not stream.width for stream in container.streams.video):
+    if any(stream.codec_context is not None and not stream.width for stream in container.streams.video):
         _check_told_size(path, errors, max_pixels)
     return container
 

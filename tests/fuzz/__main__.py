@@ -9,6 +9,8 @@ from tests.fuzz.harness import report
 
 # Where each kind is made; imported when it is asked for.
 KINDS = {
+    "video": "tests.fuzz.media:videos",
+    "image": "tests.fuzz.media:images",
     "bundle": "tests.fuzz.bundles:damaged_bundles",
     "checkpoint": "tests.fuzz.checkpoints:damaged_checkpoints",
     "killed-export": "tests.fuzz.exports:killed_exports",
