@@ -11,7 +11,7 @@ from typing import Any, Self, TypeVar
 from samotion.engines.device import Device
 from samotion.engines.engine import Engine
 from samotion.engines.errors import BundleError, EngineError
-from samotion.engines.manifest import EMBEDDED, FILE, Manifest, read, verify
+from samotion.engines.manifest import EMBEDDED, FILE, REMEDY, Manifest, read, verify
 from samotion.engines.ort.session import OnnxEngine, require
 from samotion.engines.preflight import require as require_plans
 from samotion.engines.trt.flavours import BACKENDS
@@ -139,10 +139,14 @@ class Bundle:
     def _load(self, graph: str, threads: int) -> Engine:
         """Return a new engine."""
         entry, device = self.manifest.graphs[graph], self._gpu()
-        engine: Engine
+        engine: OnnxEngine | TensorRtEngine
         if device is None or self.provider not in BACKENDS:
             file = self.folder / entry.file
             engine = OnnxEngine(file, entry.inputs, entry.outputs, self.provider, threads, device)
+            for key, found in engine.names.items():
+                if [spec.name for spec in getattr(entry, key)] != found:
+                    place = f"{self.folder / FILE}: damaged: graphs.{graph}.{key}"
+                    raise BundleError(f"{place}: the graph has {', '.join(found):.200}", REMEDY)
         else:
             plan = self.manifest.plans[self.provider][graph]
             engine = TensorRtEngine(self.folder / plan.file, plan, entry.inputs, entry.outputs, device)

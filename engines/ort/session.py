@@ -127,6 +127,12 @@ class OnnxEngine:
             require_placed(session, path.name, wanted)
         self._session: Any = session
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The names of the inputs and outputs that the graph itself has, in its order."""
+        nodes = {"inputs": self._session.get_inputs(), "outputs": self._session.get_outputs()}
+        return {key: [node.name for node in found] for key, found in nodes.items()}
+
     def __call__(self, **inputs: Array | OnDevice) -> Mapping[str, NDArray[np.float32]]:
         """Run once; raises EngineError where an input does not fit its spec or the run fails."""
         feed = self._feed(inputs)

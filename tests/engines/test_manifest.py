@@ -207,3 +207,15 @@ def test_a_bundle_replaced_while_in_use_is_told(folder: Path, tmp_path_factory: 
 
 def test_the_shipped_manifest_writes_as_it_reads() -> None:
     assert json.loads(read(EMBEDDED).dumps()) == json.loads((EMBEDDED / FILE).read_text())
+
+
+@pytest.mark.parametrize("key", ["inputs", "outputs"])
+def test_names_are_those_of_the_graph(folder: Path, key: str) -> None:
+    data = json.loads((folder / FILE).read_text())
+    data["graphs"]["depth"][key][0]["name"] = "other"
+    (folder / FILE).write_text(json.dumps(data))
+    with (
+        Bundle.load(folder) as bundle,
+        pytest.raises(BundleError, match=rf"graphs\.depth\.{key}: the graph has [xy]"),
+    ):
+        bundle.engine("depth")
