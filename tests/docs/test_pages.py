@@ -39,7 +39,10 @@ def test_the_readme_stays_within_800_words() -> None:
 
 @pytest.mark.parametrize(
     ("parser", "pages"),
-    [(run_parser(), ("run", "formats", "long-and-live")), (export_parser(), ("bundles", "checkpoints", "gpu", "precision"))],
+    [
+        (run_parser(), ("run", "formats", "long-and-live")),
+        (export_parser(), ("bundles", "checkpoints", "gpu", "precision")),
+    ],
     ids=("samotion-run", "samotion-export"),
 )
 def test_every_option_is_on_a_page(parser: ArgumentParser, pages: tuple[str, ...]) -> None:

@@ -33,6 +33,9 @@ FORMATS = {
     "mots": Entry("Mots", r"mots/(gt\.txt|default/instances/(labels\.txt|[^/]+\.png))", "pycocotools", "coco"),
     "binary": Entry("Binary", r"binary/\d+\.png"),
     "colmap": Entry("Colmap", r"colmap/(transforms\.json|masks/[^/]+\.png)"),
+    "alpha": Entry("Alpha", r"alpha/(all|object-\d+)\.mov"),
+    "exr": Entry("Exr", r"exr/\d+\.exr", "OpenEXR", "exr"),
+    "npz": Entry("Npz", r"masks\.npz"),
 }
 
 
