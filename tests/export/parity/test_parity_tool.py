@@ -217,6 +217,16 @@ def test_a_clip_in_which_nothing_is_found_is_a_case_too(
     assert "prompts" in capsys.readouterr().out.splitlines()[-3]
 
 
+def test_a_click_outside_the_frame_is_answered_at_its_border(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    case = dict(np.load(GOLDEN / "grouping.npz"))
+    height, width = case["labels"].shape[1:]
+    case["labels"] = case["labels"][:, : height // 2, : width // 2]
+    assert run(write_case(tmp_path, "grouping_cut", **case)) == 1  # other answers, and no error
+    assert "grouping_cut" in capsys.readouterr().out
+
+
 def test_no_cases_at_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path) == 2
     assert "no case files" in capsys.readouterr().err
