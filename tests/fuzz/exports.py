@@ -36,6 +36,21 @@ def full_disks(_: random.Random, count: int, scratch: Path) -> Iterator[Case]:
         yield Case(f"{number} pages more", _filling(scratch, 14 + number))
 
 
+def may_mount(folder: Path) -> bool:
+    """Return whether this process may mount a small disk on ``folder``: root in a container may not."""
+    try:
+        _mount(folder, PAGE)
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    subprocess.run(["umount", folder], check=True)
+    return True
+
+
+def _mount(folder: Path, size: int) -> None:
+    """Mount an empty disk of ``size`` bytes on ``folder``."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True, capture_output=True)
+
+
 def _killing(out: Path, number: signal.Signals, after: float) -> Callable[[], None]:
     def work() -> None:
         child = _export(out)
@@ -57,7 +72,7 @@ def _filling(scratch: Path, pages: int) -> Callable[[], None]:
     def work() -> None:
         disk = scratch / "disk"
         disk.mkdir(exist_ok=True)
-        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={pages * PAGE}", "tmpfs", disk], check=True)
+        _mount(disk, pages * PAGE)
         try:
             out = tiny_bundle(disk / "bundle")
             assert os.waitstatus_to_exitcode(os.waitpid(_export(out), 0)[1]) in (0, 2)
