@@ -1,6 +1,5 @@
 """A bundle of engines: the networks of one preset, verified and loaded on first use."""
 
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -73,11 +72,7 @@ class Bundle:
     @property
     def digest(self) -> str:
         """Short hash of exactly these engines and settings."""
-        plans = self.manifest.plans.get(self.provider)
-        if plans is None:
-            return self.manifest.digest
-        parts = [self.manifest.digest, *(plans[name].sha256 for name in sorted(plans))]
-        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+        return self.manifest.digest_for(self.provider)
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -178,6 +178,14 @@ class Manifest:
         """Short name of exactly these graphs and settings, whatever plans were built from them."""
         return hashlib.sha256(replace(self, plans={}).dumps().encode()).hexdigest()[:12]
 
+    def digest_for(self, provider: str) -> str:
+        """Short name of exactly what ``provider`` runs: these graphs and settings, or the plans built from them."""
+        plans = self.plans.get(provider)
+        if plans is None:
+            return self.digest
+        parts = [self.digest, *(plans[name].sha256 for name in sorted(plans))]
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:12]
+
 
 def read(folder: Path) -> Manifest:
     """Return the manifest of the bundle in ``folder``; raises BundleError, naming the field, if it is not sound."""

@@ -1,26 +1,20 @@
 """``samotion-run``: the command line of the runtime. Heavy imports wait until there is work."""
 
 import argparse
-import logging
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from samotion.engines.errors import SamotionError
 from samotion.engines.packages import require_packages
-from samotion.engines.program import one_line, run_program, tell
+from samotion.engines.program import run_program
 from samotion.engines.termination import interrupt_as_usual, leave_when_interrupted
-from samotion.runtime.options import PROGRAM, build_parser
+from samotion.runtime.console import PROGRAM, fail
+from samotion.runtime.options import build_parser
 from samotion.runtime.output.formats.catalogue import chosen_formats
 from samotion.runtime.settings import Settings
 
-if TYPE_CHECKING:
-    from samotion.engines.bundle import Bundle
-
 DEMO = Path(__file__).with_name("demo.mp4")
-BUG = 70  # EX_SOFTWARE of sysexits.h
 SETTINGS = ("seed", "step", "max_frames", "max_side", "max_pixels", "max_tracks", "window", "overlap", "best_three")
 
 
@@ -29,20 +23,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = build_parser()
     args = parser.parse_args(argv)
     inputs: list[str] = [*args.inputs, *([str(DEMO)] if args.demo else [])]
-    if not inputs:
+    if not inputs and not args.list:
         parser.error("no INPUT given; name a video, or try --demo")
-    warnings = _Warnings()
-    logger = logging.getLogger("samotion")
-    logger.addHandler(warnings)
     try:
-        return _run_all(inputs, args, warnings)
+        return _run(inputs, args)
     except SamotionError as error:
-        return _fail(error)
+        return fail(error)
     except KeyboardInterrupt:
         print(f"{PROGRAM}: interrupted", file=sys.stderr)
         return 130
-    finally:
-        logger.removeHandler(warnings)
 
 
 def entry() -> None:
@@ -51,112 +40,34 @@ def entry() -> None:
     run_program(main, PROGRAM)
 
 
-def distinct_names(names: Sequence[str]) -> list[str]:
-    """Return the names with -2, -3, … added where one was taken; case makes no difference."""
-    taken: set[str] = set()
-    chosen = []
-    for name in names:
-        unique, number = name, 1
-        while unique.casefold() in taken:
-            number += 1
-            unique = f"{name}-{number}"
-        taken.add(unique.casefold())
-        chosen.append(unique)
-    return chosen
-
-
-def _run_all(inputs: list[str], args: argparse.Namespace, warnings: "_Warnings") -> int:
+def _run(inputs: list[str], args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     Settings().override(given)  # a setting out of range is reported before anything loads
     require_packages()
     chosen_formats(args.format)
-    from samotion.engines.bundle import Bundle
-    from samotion.runtime.job import Job, process  # noqa: F401 - all that is heavy, before Ctrl-C unwinds
-    from samotion.runtime.sources.open import clip_name
+    from samotion.runtime.batch.inputs import Shard
+    from samotion.runtime.batch.job_list import Plan, run_job
+    from samotion.runtime.batch.worker import Request
 
     interrupt_as_usual()
-    status = 0
-    plain = [clip_name(path) for path in inputs]
-    with Bundle.load(args.engines, provider=args.provider, threads=args.threads) as bundle:
-        settings = Settings.published() if args.published else Settings().override(bundle.settings)
-        settings = settings.override(given)
-        if (precision := bundle.manifest.precision) != "float32":
-            _note(f"{bundle.name} {bundle.digest} is {precision}")
-        for path, wanted, name in zip(inputs, plain, distinct_names(plain), strict=True):
-            if name != wanted:
-                _note(f"{path} is written as {name}: {wanted} is taken")
-            warnings.lines.clear()
-            try:
-                line = _run_one(path, name, bundle, settings, args, warnings)
-                status = max(status, tell(line, PROGRAM))
-            except SamotionError as error:
-                status = max(status, _fail(error))
-            except Exception:  # a bug: shown in full, and the other inputs still get their turn
-                status = BUG
-                traceback.print_exc()
-    return status
-
-
-def _run_one(
-    path: str, name: str, bundle: "Bundle", settings: Settings, args: argparse.Namespace, warnings: "_Warnings"
-) -> str:
-    """Process one input and return the line that says what was found and where it is."""
-    from samotion.runtime.job import Job, process
-    from samotion.runtime.progress import progress_on
-    from samotion.runtime.sources.open import open_source
-
-    source = open_source(path, settings, args.fps)
-    source.name = name
-    if args.no_audio:
-        source.playback.audio = None
-
-    def about() -> dict[str, Any]:
-        return {
-            "bundle": {
-                "name": bundle.name,
-                "digest": bundle.digest,
-                "precision": bundle.manifest.precision,
-                "provider": args.provider,
-            },
-            "input": {"path": source.label},
-            "warnings": list(warnings.lines),
-        }
-
-    progress = progress_on(sys.stderr, one_line(name), args.quiet)
-    job = Job(
-        bundle,
-        settings,
-        args.out,
-        not args.no_overlay,
-        args.memory,
-        progress,
-        _note,
-        about,
+    request = Request(
+        engines=args.engines,
+        provider=args.provider,
+        threads=args.threads,
+        published=args.published,
+        settings=given,
+        out=args.out,
+        fps=args.fps,
+        memory=args.memory,
         formats=args.format,
         dilate=args.dilate,
+        overlay=not args.no_overlay,
+        audio=not args.no_audio,
+        hashed=args.hash,
+        quiet=args.quiet,
     )
-    return process(source, job)
-
-
-class _Warnings(logging.Handler):
-    """Shows the package's warnings as lines of the program and keeps them for the record."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.lines: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.lines.append(record.getMessage())
-        print(f"{PROGRAM}: warning: {one_line(record.getMessage())}", file=sys.stderr)
-
-
-def _note(text: str) -> None:
-    print(f"{PROGRAM}: note: {one_line(text)}", file=sys.stderr, flush=True)
-
-
-def _fail(error: SamotionError) -> int:
-    print(f"{PROGRAM}: error: {one_line(' '.join(str(error).split()))}", file=sys.stderr)
-    return 2
+    shard = Shard(*args.shard) if args.shard else None
+    return run_job(inputs, request, Plan(args.list, args.keep_tree, args.resume, shard, args.ray, args.time_limit))
 
 
 if __name__ == "__main__":

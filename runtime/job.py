@@ -49,8 +49,17 @@ class Job:
     dilate: int = 0
 
 
-def process(source: Source, job: Job) -> str:
-    """Find what moves in ``source``, write OUT/<name>, and return the line that says what was found and where it is.
+@dataclasses.dataclass(frozen=True)
+class Processed:
+    """What was found in one input, and the line that says so and where it is."""
+
+    line: str
+    objects: int
+    frames: int
+
+
+def process(source: Source, job: Job) -> Processed:
+    """Find what moves in ``source`` and write OUT/<name>.
 
     A source without an end ends at the first SIGINT, SIGTERM or SIGHUP with what was read by then; a second one keeps
     only the finished windows. Raises SamotionError, or KeyboardInterrupt where there is nothing to keep.
@@ -84,7 +93,8 @@ def process(source: Source, job: Job) -> str:
             with job.progress.stage("finishing", 1) as stage:
                 folder = writer.finish(facts, source.count)
                 stage.advance()
-    return f"{source.label}: {writer.summary} -> {folder}"
+    line = f"{source.label}: {writer.summary} -> {folder}"
+    return Processed(line, writer.record.count, writer.record.frames)
 
 
 def _fitted(first: Frame, job: Job) -> Fit | None:

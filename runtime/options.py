@@ -5,15 +5,15 @@ import re
 from fractions import Fraction
 from pathlib import Path
 
+from samotion.runtime.console import PROGRAM
 from samotion.runtime.output.formats.catalogue import DEFAULT, FORMATS
 from samotion.runtime.version import version
-
-PROGRAM = "samotion-run"
 
 DESCRIPTION = """\
 Find everything that moves by itself in a video and follow it, each object with its own id.
 
-INPUT is a video file of any length, a folder of images (in natural order), a printf pattern, or a live source:
+INPUT is a video file of any length, a folder of images (in natural order), a printf pattern, a folder or quoted
+glob of many of these, or a live source:
 camera:0, an address (rtsp:// rtmp:// udp:// srt:// tcp:// http:// https://), or - for a video piped in.
 Ctrl-C ends a live source and keeps its result. Of a camera or stream that is faster than computing every second
 waiting frame is dropped, and from then on fewer are kept; how many is shown and recorded."""
@@ -77,11 +77,35 @@ def build_parser() -> argparse.ArgumentParser:
     formats = f"how masks are written (default: davis): {', '.join(FORMATS)}"
     add("--format", type=_names, default=DEFAULT, metavar="NAME[,NAME…]", help=formats)
     add("--dilate", type=_count, default=0, metavar="PX", help="grow the masks of binary and colmap")
+    _add_job_options(parser)
     add("--no-overlay", action="store_true", help="do not write overlay.mp4")
     add("--no-audio", action="store_true", help="do not copy the source's sound into overlay.mp4")
     add("--quiet", action="store_true", help="no progress; warnings and errors stay")
     add("--version", action="version", version=f"{PROGRAM} {version()}")
     return parser
+
+
+def _add_job_options(parser: argparse.ArgumentParser) -> None:
+    """Add what a job of many inputs takes."""
+    add = parser.add_argument_group("many inputs").add_argument
+    add("--list", type=Path, metavar="FILE", help="a file that names further inputs, one a line")
+    add("--resume", action="store_true", help="leave out inputs whose results are there, for the same request")
+    add("--hash", action="store_true", help="know inputs again by SHA-256, not by size and time of change")
+    add("--keep-tree", action="store_true", help="name results by their path below the folder given")
+    add(
+        "--shard", type=_shard, metavar="I/N", help="work on every N-th input from the I-th on, as one of N processes"
+    )
+    add("--ray", metavar="ADDRESS", help="work on a Ray cluster, a worker a GPU or core; local: start one here")
+    add("--time-limit", type=float, metavar="SECONDS", help="with --ray: an input that takes longer has failed")
+
+
+def _shard(text: str) -> tuple[int, int]:
+    """Read a shard such as 1/8."""
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    number, count = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= number <= count:
+        raise argparse.ArgumentTypeError(f"{text!r} is no shard; expected such as 1/8 to 8/8")
+    return number, count
 
 
 def _rate(text: str) -> Fraction:

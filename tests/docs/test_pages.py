@@ -40,7 +40,7 @@ def test_the_readme_stays_within_800_words() -> None:
 @pytest.mark.parametrize(
     ("parser", "pages"),
     [
-        (run_parser(), ("run", "formats", "long-and-live")),
+        (run_parser(), ("run", "formats", "long-and-live", "many-videos")),
         (export_parser(), ("bundles", "checkpoints", "gpu", "precision")),
     ],
     ids=("samotion-run", "samotion-export"),

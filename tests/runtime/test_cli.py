@@ -8,12 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from PIL import Image
 from tests.support.video_files import picture, write_image, write_video
 
-from samotion.runtime.cli import distinct_names, main
+from samotion.runtime.cli import main
 from samotion.runtime.progress import BarProgress, LineProgress, Progress, progress_on
 
 QUICK = ("--max-side", "96", "--max-tracks", "32", "--threads", "1")
@@ -121,7 +119,10 @@ def test_one_bad_input_does_not_lose_the_others(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "error: " in done.stderr
     assert "is written as frames-2" in done.stderr
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["frames", "frames-2"]
+    out = tmp_path / "out"
+    assert sorted(path.name for path in out.iterdir()) == ["failures.jsonl", "frames", "frames-2", "summary.csv"]
+    rows = (out / "summary.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[2] for row in rows] == ["done", "failed", "done"]
 
 
 def test_unwritable_out(tmp_path: Path) -> None:
@@ -206,14 +207,6 @@ def test_help_loads_nothing_heavy() -> None:
     code = f"import sys, samotion.runtime.cli as c; c.build_parser().format_help(); print({heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
-
-
-@given(st.lists(st.sampled_from(["dog", "Dog", "dog-2", "cat", "dog-2-2"])))
-def test_names_become_distinct(names: list[str]) -> None:
-    chosen = distinct_names(names)
-    assert len({name.casefold() for name in chosen}) == len(names)
-    assert all(one.startswith(name) for one, name in zip(chosen, names, strict=True))
-    assert chosen[:1] == names[:1]
 
 
 class Terminal(io.StringIO):

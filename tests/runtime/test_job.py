@@ -82,7 +82,7 @@ def run(
     notes = [] if notes is None else notes
     bundle = cast(Bundle, None)
     job = Job(bundle, settings, out, overlay, None, Progress(), notes.append, lambda: {"warnings": []})
-    return process(source, job)
+    return process(source, job).line
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,100 @@
+"""Inputs handed to workers that may die or hang, until every input has an outcome."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Generic, Protocol, TypeVar
+
+from samotion.runtime.batch.inputs import Input
+from samotion.runtime.batch.ledger import FAILED, Outcome
+
+TRIES = 3  # how often an input may take its worker along before it counts as failed
+LOOK = 1.0  # seconds between two looks at the time limit
+
+Run = TypeVar("Run", bound=Hashable)
+
+
+class WorkerDied(Exception):
+    """The worker that was at an input is gone; another takes its place."""
+
+
+class Pool(Protocol[Run]):
+    """Workers of one kind, ``size`` of them."""
+
+    size: int
+
+    def start(self, item: Input) -> Run:
+        """Let a free worker begin with an input."""
+
+    def wait(self, runs: Sequence[Run], seconds: float) -> Sequence[Run]:
+        """Return those that have ended, after at most so many seconds."""
+
+    def outcome(self, run: Run) -> Outcome:
+        """Return what became of an ended run; raises WorkerDied."""
+
+    def abandon(self, run: Run) -> None:
+        """End the worker that is at a run, and put another in its place."""
+
+
+@dataclass
+class _Running:
+    item: Input
+    attempt: int
+    begun: float
+
+
+class Dispatcher(Generic[Run]):
+    """Keeps every worker of a pool at one input; what waits is only ever the inputs themselves.
+
+    limit: seconds that one input may take, None for any. tell: is told of every outcome as it comes.
+    """
+
+    def __init__(self, pool: Pool[Run], limit: float | None, tell: Callable[[Input, Outcome], None]) -> None:
+        self._pool = pool
+        self._limit = limit
+        self._tell = tell
+        self._running: dict[Run, _Running] = {}
+        self._again: deque[tuple[Input, int]] = deque()
+
+    def work_through(self, inputs: Iterable[Input]) -> None:
+        """Return when every input has had its outcome told."""
+        fresh = iter(inputs)
+        while True:
+            while len(self._running) < self._pool.size and (following := self._next(fresh)):
+                item, attempt = following
+                self._running[self._pool.start(item)] = _Running(item, attempt, time.monotonic())
+            if not self._running:
+                return
+            for run in self._pool.wait(list(self._running), LOOK):
+                self._end(run)
+            self._stop_overdue()
+
+    def _next(self, fresh: Iterable[Input]) -> tuple[Input, int] | None:
+        """Return an input to begin with and the number of the attempt; those that lost their worker come last."""
+        for item in fresh:
+            return item, 1
+        return self._again.popleft() if self._again else None
+
+    def _end(self, run: Run) -> None:
+        running = self._running.pop(run)
+        try:
+            outcome = replace(self._pool.outcome(run), attempts=running.attempt)
+        except WorkerDied as error:
+            if running.attempt < TRIES:
+                self._again.append((running.item, running.attempt + 1))
+                return
+            outcome = Outcome(FAILED, f"{error}, {TRIES} times", attempts=running.attempt)
+        self._tell(running.item, outcome)
+
+    def _stop_overdue(self) -> None:
+        """End what takes longer than the limit; trying it again would take as long."""
+        if self._limit is None:
+            return
+        overdue = [run for run, own in self._running.items() if time.monotonic() - own.begun > self._limit]
+        for run in overdue:
+            running = self._running.pop(run)
+            self._pool.abandon(run)
+            seconds = time.monotonic() - running.begun
+            message = f"not done within {self._limit:g} s"
+            self._tell(running.item, Outcome(FAILED, message, seconds=seconds, attempts=running.attempt))

@@ -1,0 +1,135 @@
+"""A whole job: every input of it once, whatever happens to one of them, and what is left of an earlier run of it."""
+
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from samotion.engines.errors import SamotionError
+from samotion.engines.program import FAILED as USERS_ERROR
+from samotion.engines.program import tell
+from samotion.runtime.batch.dispatch import Dispatcher
+from samotion.runtime.batch.fingerprint import is_done
+from samotion.runtime.batch.inputs import Input, Shard, gather, read_list
+from samotion.runtime.batch.ledger import DONE, FAILED, Ledger, Outcome
+from samotion.runtime.batch.ray_pool import RayPool
+from samotion.runtime.batch.worker import Request, Worker, asked
+from samotion.runtime.console import PROGRAM, fail, note, told
+
+BUG = 70  # EX_SOFTWARE of sysexits.h
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a job's inputs are worked off.
+
+    listing: a file that names further inputs. keep_tree: see inputs.gather. resume: leave out what is done. shard:
+    which part of the inputs is this process's, None for all. ray: address of the cluster that works, None for this
+    process. limit: seconds that one input may take on the cluster, None for any.
+    """
+
+    listing: Path | None = None
+    keep_tree: bool = False
+    resume: bool = False
+    shard: Shard | None = None
+    ray: str | None = None
+    limit: float | None = None
+
+    @property
+    def is_batch(self) -> bool:
+        """Whether more was asked for than one input after the other."""
+        return self != Plan()
+
+
+def run_job(given: Sequence[str], request: Request, plan: Plan) -> int:
+    """Work off what the paths ``given`` name and return the exit status: 0 done, 2 an input failed, 70 a bug.
+
+    Raises SamotionError where nothing can be begun.
+    """
+    texts = [*given, *(read_list(plan.listing) if plan.listing else [])]
+    asked(request)  # a bundle that is not there is told before OUT is made
+    names = Ledger.names(request.out) if plan.resume else {}
+    inputs: Sequence[Input] = gather(texts, plan.keep_tree, names)
+    inputs = plan.shard.of(inputs) if plan.shard else inputs
+    ledger = Ledger(request.out) if plan.is_batch or len(inputs) > 1 else None
+    log = _Log(ledger, len(inputs), request.quiet)
+    left = log.without_done(inputs, request) if plan.resume else inputs
+    try:
+        if plan.ray and left:
+            with RayPool(plan.ray, request) as pool:
+                Dispatcher(pool, plan.limit, log.add).work_through(left)
+        elif left:
+            with Worker(request, note) as worker:
+                for item in left:
+                    log.add(item, _attempt(worker, item, log))
+    finally:
+        log.settle()
+    return log.status
+
+
+def _attempt(worker: Worker, item: Input, log: "_Log") -> Outcome:
+    """Return what became of an input; a bug is shown in full, and the other inputs still get their turn."""
+    try:
+        return worker.run(item)
+    except SamotionError as error:
+        return Outcome(FAILED, told(error))
+    except Exception as error:
+        log.status = BUG
+        traceback.print_exc()
+        return Outcome(FAILED, f"a bug: {type(error).__name__}: {told(error)}")
+
+
+class _Log:
+    """Tells of every outcome, on the terminal and in the ledger."""
+
+    def __init__(self, ledger: Ledger | None, count: int, quiet: bool) -> None:
+        self.status = 0
+        self._ledger = ledger
+        self._count = count
+        self._quiet = quiet
+        self._begun = time.monotonic()
+        self._ended = self._failed = self._skipped = 0
+
+    def without_done(self, inputs: Sequence[Input], request: Request) -> list[Input]:
+        """Return the inputs whose answers are not there yet."""
+        wanted = asked(request)
+        left = [item for item in inputs if not is_done(request.out, item, wanted, request.hashed)]
+        self._skipped = self._ended = len(inputs) - len(left)
+        note(f"{self._skipped} of {len(inputs)} inputs are done already")
+        return left
+
+    def add(self, item: Input, outcome: Outcome) -> None:
+        """Tell of one more outcome."""
+        self._ended += 1
+        if outcome.status == DONE:
+            self.status = max(self.status, tell(outcome.message, PROGRAM))
+        else:
+            self._failed += 1
+            self.status = max(self.status, USERS_ERROR)
+            fail(SamotionError(outcome.message))
+        if self._ledger:
+            self._ledger.add(item.path, item.name, outcome)
+            if not self._quiet and self._count > 1:
+                print(f"{PROGRAM}: {self._so_far()}", file=sys.stderr, flush=True)
+
+    def settle(self) -> None:
+        """Bring the ledger in order."""
+        if self._ledger:
+            self._ledger.settle()
+
+    def _so_far(self) -> str:
+        """Return how far the job is and how long the rest will take at the pace until now."""
+        rest = self._count - self._ended
+        pace = (time.monotonic() - self._begun) / max(self._ended - self._skipped, 1)
+        failed = f", {self._failed} failed" if self._failed else ""
+        return f"{self._ended} of {self._count} inputs{failed}" + (
+            f", about {_clock(pace * rest)} left" if rest else ""
+        )
+
+
+def _clock(seconds: float) -> str:
+    """Return a time as h:mm:ss."""
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"

@@ -1,0 +1,110 @@
+"""Workers on a Ray cluster: an actor for every GPU, or for every group of cores, with its bundle loaded once.
+
+Messages carry paths and outcomes, never frames.
+"""
+
+import importlib.util
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Self
+
+from samotion.engines.errors import EngineError, SamotionError
+from samotion.runtime.batch.dispatch import WorkerDied
+from samotion.runtime.batch.inputs import Input
+from samotion.runtime.batch.ledger import FAILED, Outcome
+from samotion.runtime.batch.worker import Request, Worker
+from samotion.runtime.console import note, told
+
+LOCAL = "local"
+CORES = 1  # of a worker on the CPU where --threads does not say
+
+
+class RayPool:
+    """Actors on the Ray cluster at ``address``, or on one started here for "local"; a context manager.
+
+    Raises EngineError where Ray is not installed or no cluster answers.
+    """
+
+    def __init__(self, address: str, request: Request) -> None:
+        if importlib.util.find_spec("ray") is None:
+            raise EngineError("--ray needs Ray, which is not installed", "install it: pip install 'samotion[ray]'")
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing phones home
+        import ray
+
+        self._ray = ray
+        self._request = request
+        self._gpu = request.provider != "cpu"
+        self._cores = request.threads or CORES
+        try:
+            ray.init("local" if address == LOCAL else address, include_dashboard=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise EngineError(
+                f"--ray {address}: no cluster answers ({told(error)})", "start one: ray start"
+            ) from error
+        have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        self.size = int(have.get("GPU", 0)) if self._gpu else int(have.get("CPU", 0)) // self._cores
+        if self.size < 1:
+            kind = "GPU" if self._gpu else f"group of {self._cores} cores"
+            raise EngineError(f"--ray {address}: the cluster has no {kind}")
+        self._free = [self._actor() for _ in range(self.size)]
+        self._actors: dict[Any, Any] = {}
+
+    def start(self, item: Input) -> Any:
+        """Let a free actor begin with an input."""
+        actor = self._free.pop()
+        run = actor.run.remote(item)
+        self._actors[run] = actor
+        return run
+
+    def wait(self, runs: Sequence[Any], seconds: float) -> Sequence[Any]:
+        """Return one that has ended, if any has within so many seconds."""
+        ended, _ = self._ray.wait(list(runs), num_returns=1, timeout=seconds)
+        return list(ended)
+
+    def outcome(self, run: Any) -> Outcome:
+        """Return what became of an ended run; raises WorkerDied, and starts another actor then."""
+        actor = self._actors.pop(run)
+        try:
+            outcome: Outcome = self._ray.get(run)
+        except self._ray.exceptions.RayActorError as error:
+            self._free.append(self._actor())
+            raise WorkerDied("the worker that was at it died") from error
+        self._free.append(actor)
+        return outcome
+
+    def abandon(self, run: Any) -> None:
+        """End the actor that is at a run, and start another."""
+        self._ray.kill(self._actors.pop(run))
+        self._free.append(self._actor())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ray.shutdown()
+
+    def _actor(self) -> Any:
+        options = {"num_gpus": 1} if self._gpu else {"num_cpus": self._cores}
+        return self._ray.remote(_Actor).options(max_restarts=0, **options).remote(self._request, self._cores)
+
+
+class _Actor:
+    """A worker in a process of its own."""
+
+    def __init__(self, request: Request, cores: int) -> None:
+        threads = cores if request.provider == "cpu" else request.threads
+        self._worker = Worker(replace(request, threads=threads, quiet=True), note)
+
+    def run(self, item: Input) -> Outcome:
+        """Return what became of one input; a bug in it is its failure, not the job's."""
+        try:
+            return self._worker.run(item)
+        except SamotionError as error:
+            return Outcome(FAILED, told(error))
+        except Exception as error:
+            return Outcome(FAILED, f"a bug: {type(error).__name__}: {told(error)}")

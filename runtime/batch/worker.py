@@ -1,0 +1,133 @@
+"""One bundle that works on one input of a job after the other, in this process or in one of many."""
+
+import dataclasses
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from samotion.engines.bundle import Bundle
+from samotion.engines.manifest import EMBEDDED, Manifest, read
+from samotion.engines.program import one_line
+from samotion.runtime.batch.fingerprint import fingerprint, request_of
+from samotion.runtime.batch.inputs import Input
+from samotion.runtime.batch.ledger import DONE, Outcome
+from samotion.runtime.console import Warnings
+from samotion.runtime.job import Job, process
+from samotion.runtime.progress import progress_on
+from samotion.runtime.settings import Settings
+from samotion.runtime.sources.open import open_source
+from samotion.runtime.version import version
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that is asked of a job but its inputs; it can be sent to another process.
+
+    engines: the bundle's folder, None for the shipped one. settings: those that the user gave. fps: of images.
+    memory: bytes, None for no limit. hashed: inputs are known again by their bytes. quiet: without progress.
+    """
+
+    engines: Path | None
+    provider: str
+    threads: int
+    published: bool
+    settings: Mapping[str, Any]
+    out: Path
+    fps: Fraction
+    memory: int | None
+    formats: Sequence[str]
+    dilate: int
+    overlay: bool
+    audio: bool
+    hashed: bool
+    quiet: bool
+
+
+def asked(request: Request) -> str:
+    """Return a short hash of engines, settings and outputs: results with the same answer the same question.
+
+    Raises BundleError where there is no bundle, SettingsError.
+    """
+    manifest = read(request.engines or EMBEDDED)
+    return request_of(
+        {
+            "version": version(),
+            "bundle": manifest.digest_for(request.provider),
+            "provider": request.provider,
+            "settings": dataclasses.asdict(_settings(request, manifest)),
+            "formats": [*request.formats, request.dilate],
+            "outputs": [request.overlay, request.audio, request.memory, str(request.fps)],
+        }
+    )
+
+
+def _settings(request: Request, manifest: Manifest) -> Settings:
+    stated = Settings.published() if request.published else Settings().override(manifest.settings)
+    return stated.override(request.settings)
+
+
+class Worker:
+    """A loaded bundle; a context manager. note: told what a user should know. Raises what Bundle.load does."""
+
+    def __init__(self, request: Request, note: Callable[[str], None]) -> None:
+        self._request = request
+        self._note = note
+        self._warnings = Warnings()
+        self._bundle = Bundle.load(request.engines, provider=request.provider, threads=request.threads)
+        self._settings = _settings(request, self._bundle.manifest)
+        if (precision := self._bundle.manifest.precision) != "float32":
+            note(f"{self._bundle.name} {self._bundle.digest} is {precision}")
+        self._asked = asked(request)
+
+    def run(self, item: Input) -> Outcome:
+        """Find what moves in one input and write OUT/<name>. Raises SamotionError."""
+        begun, request = time.perf_counter(), self._request
+        self._warnings.lines.clear()
+        source = open_source(item.path, self._settings, request.fps)
+        source.name = item.name
+        if not request.audio:
+            source.playback.audio = None
+        marks = fingerprint(item.path, request.hashed)
+
+        def about() -> dict[str, Any]:
+            facts = {"bundle": self._facts(), "request": self._asked, "input": {"path": source.label, **marks}}
+            return facts | {"warnings": list(self._warnings.lines)}
+
+        progress = progress_on(sys.stderr, one_line(item.name), request.quiet)
+        job = Job(
+            self._bundle,
+            self._settings,
+            request.out,
+            request.overlay,
+            request.memory,
+            progress,
+            self._note,
+            about,
+            formats=request.formats,
+            dilate=request.dilate,
+        )
+        done = process(source, job)
+        return Outcome(DONE, done.line, done.objects, done.frames, time.perf_counter() - begun)
+
+    def close(self) -> None:
+        """Free the bundle."""
+        self._warnings.close()
+        self._bundle.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _facts(self) -> dict[str, str]:
+        bundle = self._bundle
+        facts = {"name": bundle.name, "digest": bundle.digest, "precision": bundle.manifest.precision}
+        return facts | {"provider": bundle.provider}
