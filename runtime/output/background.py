@@ -35,7 +35,11 @@ class Behind(Generic[T]):
         with self._changed:
             self._ended = True
             self._changed.notify_all()
-        self._thread.join()
+        try:
+            self._thread.join()
+        except BaseException:  # a signal: what is being cleared away must not be written to any more
+            self._thread.join()
+            raise
         if error is None and self._error is not None:
             raise self._error
 

@@ -11,6 +11,7 @@ from samotion.runtime.sources.source import Frame, Source
 
 log = logging.getLogger(__name__)
 
+ENDING = 2.0  # seconds in which a source ends that is not silent
 LOOK = 0.2  # seconds between two looks at whether it is time to stop: a signal's handler must not take locks
 
 
@@ -41,7 +42,9 @@ class FramesAhead:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.stop()  # the thread is not waited for: it may sit in a source that is silent
+        self.stop()
+        # A thread that decodes while the program ends can crash it; one that sits in a silent source is left there.
+        self._thread.join(ENDING)
         self._frames.clear()
 
     def stop(self) -> None:

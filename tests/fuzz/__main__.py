@@ -15,6 +15,8 @@ KINDS = {
     "checkpoint": "tests.fuzz.checkpoints:damaged_checkpoints",
     "killed-export": "tests.fuzz.exports:killed_exports",
     "full-disk": "tests.fuzz.exports:full_disks",
+    "killed-run": "tests.fuzz.runs:killed_runs",
+    "full-disk-run": "tests.fuzz.runs:full_disks",
 }
 
 
