@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from samotion.engines.errors import EngineError
+from samotion.engines.errors import EngineError, SettingsError
 
 # By module: what it must have (two wheels of one module remove each other's files), how to install, how to repair it.
 CV2 = "opencv-python-headless"
@@ -36,3 +36,12 @@ def require_package(module: str) -> ModuleType:
         why = " ".join(str(error).split()) or type(error).__name__
         raise EngineError(f"{module} is broken ({why})", repair) from error
     return found
+
+
+def require_extra(module: str, extra: str, user: str) -> ModuleType:
+    """Return a module that only ``user`` needs; raises SettingsError, with the command that installs ``extra``."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        missing = f"{user} needs {module}, which cannot be imported ({error})"
+        raise SettingsError(missing, f"pip install 'samotion[{extra}]'") from error

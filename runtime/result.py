@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from samotion.engines.packages import require_extra
 from samotion.runtime.identity.join import joined_tracks
 from samotion.runtime.output.formats.catalogue import DEFAULT
 from samotion.runtime.output.record import extent, mean_score, settled
 from samotion.runtime.output.writer import ResultWriter, source_labels
 from samotion.runtime.values import Bool, Bytes, Float, Int, Labels, State, Tracks, WindowResult
+
+if TYPE_CHECKING:
+    from supervision import Detections
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,34 @@ class Result:
             for window in self.windows:
                 writer.add(window)
             return writer.finish(self._about, self.windows[-1].clip.source_count)
+
+    def to_supervision(self, frame: int) -> "Detections":
+        """Return what one frame shows as ``supervision.Detections``, for its annotators, trackers and zones.
+
+        Args:
+            frame: from 0, as an index into ``masks``.
+
+        Returns:
+            The objects seen, by id: masks and boxes in pixels of the source, ``confidence`` from the scores,
+            ``tracker_id`` from the ids, ``class_id`` 0, and the states as ``data["state"]``.
+
+        Raises:
+            SettingsError: supervision is not installed.
+        """
+        supervision = require_extra("supervision", "supervision", "to_supervision()")
+        masks = self.masks[:, frame]
+        seen = np.flatnonzero(masks.any(axis=(1, 2)))
+        objects = [self.objects[number] for number in seen]
+        boxes = [extent(mask)[1] for mask in masks[seen]]
+        detections: Detections = supervision.Detections(
+            xyxy=np.array(boxes, np.float32).reshape(-1, 4),
+            mask=masks[seen],
+            confidence=np.array([item.score for item in objects], np.float32),
+            class_id=np.zeros(len(objects), np.int64),
+            tracker_id=np.array([item.id for item in objects], np.int64),
+            data={"state": np.array([item.state[frame] for item in objects], np.str_)},
+        )
+        return detections
 
     @cached_property
     def _ids(self) -> list[int]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from samotion.engines.errors import SettingsError
+from samotion.engines.packages import require_extra
 
 if TYPE_CHECKING:
     from samotion.runtime.output.formats.format import Format
@@ -36,6 +37,7 @@ FORMATS = {
     "alpha": Entry("Alpha", r"alpha/(all|object-\d+)\.mov"),
     "exr": Entry("Exr", r"exr/\d+\.exr", "OpenEXR", "exr"),
     "npz": Entry("Npz", r"masks\.npz"),
+    "rrd": Entry("Rrd", r"recording\.rrd", "rerun", "rerun"),
 }
 
 
@@ -55,10 +57,6 @@ def is_format_file(path: str) -> bool:
 def _class_of(name: str) -> "type[Format]":
     entry = FORMATS[name]
     if entry.package:
-        try:
-            importlib.import_module(entry.package)
-        except ImportError as error:
-            missing = f"format {name} needs {entry.package}, which cannot be imported ({error})"
-            raise SettingsError(missing, f"pip install 'samotion[{entry.extra}]'") from error
+        require_extra(entry.package, entry.extra, f"format {name}")
     kind: type[Format] = getattr(importlib.import_module(f"{__package__}.{name}"), entry.kind)
     return kind
