@@ -5,10 +5,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 from tests.support.coded import BOMBS, DAMAGED, MEDIA, code
 
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.folders import in_order
 from samotion.runtime.sources.open import open_source
 from samotion.runtime.sources.source import Source
 
@@ -112,3 +114,48 @@ def test_broken_links_are_named(tmp_path: Path) -> None:
     for given in (tmp_path, tmp_path / "frame%d.png"):
         with pytest.raises(InputError, match=r"frame4\.png, frame5\.png, frame6\.png: links to nothing"):
             read(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("a.m3u8", "#EXTM3U\n#EXTINF:5,\n{video}\n#EXT-X-ENDLIST\n", "an HLS playlist"),
+        ("a.mp4", "#EXTM3U\n#EXTINF:5,\n{video}\n#EXT-X-ENDLIST\n", "an HLS playlist"),
+        ("a.ffconcat", "ffconcat version 1.0\nfile {video}\n", "an ffconcat list"),
+        ("a.sdp", "v=0\nt=0 0\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n", "an SDP description"),
+        ("a.txt", "terminal art\n", "not a video"),
+    ],
+)
+def test_playlists_are_refused(tmp_path: Path, name: str, text: str, words: str) -> None:
+    (tmp_path / name).write_text(text.format(video=MEDIA / "anamorphic_sar_2_1.mp4"))
+    with pytest.raises(InputError, match=words):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", ["webp", "tiff"])
+def test_stills_of_several_pictures_are_refused(tmp_path: Path, suffix: str) -> None:
+    pages = [Image.open(file).convert("RGB") for file in sorted((MEDIA / "decimal_seconds").iterdir())[:3]]
+    pages[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=pages[1:])
+    with pytest.raises(InputError, match="holds 3 pictures"):
+        read(tmp_path / f"a.{suffix}")
+
+
+def test_pictures_of_other_kinds_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copy(MEDIA / "gaps_from_1" / "0001.png", tmp_path / "1.png")
+    for other in ("2.exr", "3.gif", "notes.txt", "4.mp4"):
+        (tmp_path / other).touch()
+    assert len(read(tmp_path)[0]) == 1
+    assert "left out 2.exr, 3.gif, 4.mp4" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        (["x-1", "x (1)", "x"], ["x", "x (1)", "x-1"]),
+        (["1.10", "1.9", "1.8"], ["1.8", "1.9", "1.10"]),
+        (["t7.5", "t7.25", "t7.0", "t8.0"], ["t7.0", "t7.25", "t7.5", "t8.0"]),
+        (["10", "9", "9.5"], ["9", "9.5", "10"]),
+    ],
+)
+def test_names_sort_as_people_do(names: list[str], wanted: list[str]) -> None:
+    assert [path.stem for path in in_order(Path(f"{name}.png") for name in names)] == wanted
