@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -83,8 +82,9 @@ def _run(out: Path) -> int:
     if child:
         return child
     sys.argv = ["samotion-run", str(VIDEO), "-o", str(out), "--quiet"]
-    bundle = SimpleNamespace(name="toy", digest="0", settings={}, manifest=SimpleNamespace(precision="float32"))
-    setattr(Bundle, "load", lambda *_, **__: nullcontext(bundle))  # noqa: B010 - mypy minds the plain way
+    manifest = SimpleNamespace(precision="float32", settings={}, digest_for=str)
+    bundle = SimpleNamespace(name="toy", digest="0", provider="cpu", manifest=manifest, close=lambda: None)
+    setattr(Bundle, "load", lambda *_, **__: bundle)  # noqa: B010 - mypy minds the plain way
     setattr(job, "stream", _toy)  # noqa: B010
     try:
         cli.entry()
