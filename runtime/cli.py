@@ -61,6 +61,7 @@ def _run(inputs: list[str], args: argparse.Namespace) -> int:
         memory=args.memory,
         formats=args.format,
         dilate=args.dilate,
+        report=args.report,
         overlay=not args.no_overlay,
         audio=not args.no_audio,
         hashed=args.hash,

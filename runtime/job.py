@@ -34,7 +34,7 @@ STOPPING = b"ending: what was read until now is still worked on; once more keeps
 class Job:
     """How inputs are processed. budget: bytes of memory, None for no limit. note: told what a user should know.
 
-    about: what else result.json says, asked when all else is done. formats, dilate: see ResultWriter.
+    about: what else result.json says, asked when all else is done. formats, dilate, report: see ResultWriter.
     """
 
     bundle: Bundle
@@ -47,6 +47,7 @@ class Job:
     about: Callable[[], dict[str, Any]]
     formats: Sequence[str] = DEFAULT
     dilate: int = 0
+    report: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,7 +78,9 @@ def process(source: Source, job: Job) -> Processed:
             windows = cut(source, itertools.chain([first], frames), settings)
             windows = itertools.chain([next(windows)], windows)
             stage.advance()
-        with ResultWriter(job.out, source.name, job.overlay, source.playback, job.formats, job.dilate) as writer:
+        with ResultWriter(
+            job.out, source.name, job.overlay, source.playback, job.formats, job.dilate, job.report
+        ) as writer:
             with Behind(live.watched(writer.add) if live else writer.add) as behind:
                 try:
                     for piece in stream(windows, job.bundle, settings, job.progress):

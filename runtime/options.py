@@ -34,6 +34,7 @@ Each input gets OUT/<name>/ with
   masks/00000.png   one per frame read, in the source's size: 0 is background, then object ids (see --format)
   overlay.mp4       the frames with masks, outlines and ids
   tracks.npz        the point tracks and how probably each moves by itself, window by window
+  report.html       with --report: frames, masks, tracks and timelines to look at in a browser
   result.json       objects, frames, boxes, areas, settings, times
 
 Exit status: 0 done (also when nothing moves), 2 an input or option that cannot be used, 70 a bug,
@@ -77,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     formats = f"how masks are written (default: davis): {', '.join(FORMATS)}"
     add("--format", type=_names, default=DEFAULT, metavar="NAME[,NAME…]", help=formats)
     add("--dilate", type=_count, default=0, metavar="PX", help="grow the masks of binary and colmap")
+    add("--report", action="store_true", help="write report.html, a page to look at all of it in a browser")
     _add_job_options(parser)
     add("--no-overlay", action="store_true", help="do not write overlay.mp4")
     add("--no-audio", action="store_true", help="do not copy the source's sound into overlay.mp4")

@@ -105,6 +105,7 @@ class Result:
         overlay: bool = True,
         formats: Sequence[str] = DEFAULT,
         dilate: int = 0,
+        report: bool = False,
     ) -> Path:
         """Write ``out``/``name`` as samotion-run does, all of it or nothing, and return that folder.
 
@@ -114,12 +115,15 @@ class Result:
             overlay: whether overlay.mp4 is among the files.
             formats: how masks are written, such as ``("davis", "ytvis")``; see docs/formats.md.
             dilate: pixels by which the masks of ``binary`` and ``colmap`` grow.
+            report: whether report.html, a page to look at all of it, is among the files.
 
         Raises:
             OutputError: the folder cannot be written.
             SettingsError: a format is unknown, or needs a package that is not installed.
         """
-        with ResultWriter(Path(out), name or self.name, overlay, formats=formats, dilate=dilate) as writer:
+        with ResultWriter(
+            Path(out), name or self.name, overlay, formats=formats, dilate=dilate, report=report
+        ) as writer:
             for window in self.windows:
                 writer.add(window)
             return writer.finish(self._about, self.windows[-1].clip.source_count)

@@ -35,7 +35,7 @@ def test_light_folders_never_load_torch_or_onnx() -> None:
 def holds_everything(wheel: str) -> None:
     """Hold the names in a wheel to the files of the tree."""
     held = set(zipfile.ZipFile(wheel).namelist())
-    shipped = {".py", ".mp4", ".onnx", ".safetensors", ".cu", ".h"}
+    shipped = {".py", ".mp4", ".onnx", ".safetensors", ".cu", ".h", ".html", ".css", ".js"}
     files = [path for folder in (*LIGHT, "export") for path in (ROOT / folder).rglob("*") if path.suffix in shipped]
     wanted = {f"samotion/{path.relative_to(ROOT).as_posix()}" for path in files}
     wanted |= {f"samotion/{path.name}" for path in (ROOT / ".dev/samotion").iterdir() if path.suffix}

@@ -42,6 +42,7 @@ class Request:
     memory: int | None
     formats: Sequence[str]
     dilate: int
+    report: bool
     overlay: bool
     audio: bool
     hashed: bool
@@ -61,7 +62,7 @@ def asked(request: Request) -> str:
             "provider": request.provider,
             "settings": dataclasses.asdict(_settings(request, manifest)),
             "formats": [*request.formats, request.dilate],
-            "outputs": [request.overlay, request.audio, request.memory, str(request.fps)],
+            "outputs": [request.report, request.overlay, request.audio, request.memory, str(request.fps)],
         }
     )
 
@@ -110,6 +111,7 @@ class Worker:
             about,
             formats=request.formats,
             dilate=request.dilate,
+            report=request.report,
         )
         done = process(source, job)
         return Outcome(DONE, done.line, done.objects, done.frames, time.perf_counter() - begun)

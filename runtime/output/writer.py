@@ -18,13 +18,15 @@ from samotion.runtime.output.formats.catalogue import DEFAULT, chosen_formats, i
 from samotion.runtime.output.formats.format import Format, MaskFrame, Target
 from samotion.runtime.output.overlay import Overlay
 from samotion.runtime.output.record import Record, write_json
+from samotion.runtime.output.report.page import NAME as REPORT
+from samotion.runtime.output.report.page import Page
 from samotion.runtime.values import Bool, Clip, Int, Labels, Playback, Result, State, WindowResult
 from samotion.runtime.version import PROGRAM, version
 
 log = logging.getLogger(__name__)
 
 RECORD = "result.json"
-FILES = ("overlay.mp4", "tracks.npz", RECORD)
+FILES = ("overlay.mp4", "tracks.npz", REPORT, RECORD)
 
 
 class ResultWriter:
@@ -36,8 +38,9 @@ class ResultWriter:
     begin at processed frame ``start``; boxes are [x0, y0, x1, y1] with x1, y1 exclusive, areas count pixels, both at
     source size, null and 0 where an object is not seen.
 
-    formats: names in FORMATS. dilate: pixels by which the masks grow that are for leaving movers out. Raises
-    SettingsError for an unknown format and one whose package is missing, and OutputError.
+    report: whether report.html is among the files. formats: names in FORMATS. dilate: pixels by which the masks grow
+    that are for leaving movers out. Raises SettingsError for an unknown format and one whose package is missing, and
+    OutputError.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class ResultWriter:
         playback: Playback | None = None,
         formats: Sequence[str] = DEFAULT,
         dilate: int = 0,
+        report: bool = False,
     ) -> None:
         self.record = Record()
         self._kinds = chosen_formats(formats)
@@ -55,6 +59,8 @@ class ResultWriter:
         self._formats: dict[str, Format] = {}
         self._playback = playback or Playback()
         self._target = out / name
+        self._page: Page | None = None
+        self._with_report = report
         self._overlay: Overlay | None = None
         self._with_overlay = overlay
         self._stack = ExitStack()
@@ -85,6 +91,8 @@ class ResultWriter:
             frame = MaskFrame(labels, begin + index, piece, index)
             for own in self._formats.values():
                 own.add(frame)
+            if self._page is not None:
+                self._page.add(frame)
         if self._with_overlay:
             if self._overlay is None:
                 self._overlay = self._stack.enter_context(
@@ -109,6 +117,9 @@ class ResultWriter:
             "objects": self.record.objects(),
             "seconds": {stage: round(seconds, 4) for stage, seconds in self.record.seconds.items()},
         }
+        if self._page is not None:
+            self._page.finish(record, self.record)
+            self._page.close()
         write_json(self._folder / RECORD, record)
         return self._target
 
@@ -123,6 +134,9 @@ class ResultWriter:
         for name, kind in self._kinds.items():
             self._formats[name] = kind(target)
             self._stack.callback(self._formats[name].close)
+        if self._with_report:
+            self._page = Page(target, self._playback)
+            self._stack.callback(self._page.close)
 
     def _write_tracks(self, piece: WindowResult) -> None:
         number = len(self.record.windows) - 1

@@ -87,7 +87,7 @@ def check_other(words: list[str]) -> None:
         case ["pytest", *rest]:
             missing = [word for word in rest if word.startswith("tests") and not (ROOT / word).exists()]
             assert not missing, words
-        case ["python3" | "python", "-m", "venv" | "build" | "tests.fuzz", *_]:
+        case ["python3" | "python", "-m", "venv" | "build" | "tests.fuzz" | "webbrowser", *_]:
             pass
         case [program, *_] if program.startswith(".ci/"):
             assert (ROOT / program).is_file(), words

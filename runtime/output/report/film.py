@@ -1,0 +1,45 @@
+"""The frames of a report as a small H.264 video, frame n being shown at n / rate."""
+
+import contextlib
+from fractions import Fraction
+from pathlib import Path
+
+import av
+
+from samotion.runtime.output.overlay import ENCODING
+from samotion.runtime.values import Bytes
+
+KEY_EVERY = 12  # frames, at most so many are decoded to jump to one
+FRAME_BITS = 160_000  # at most, on average over a second: 300 frames are under 6 MB whatever they show
+OPTIONS = {**ENCODING, "crf": "27", "g": str(KEY_EVERY)}
+
+
+class Film:
+    """Writes pictures (H, W, 3) RGB of even sides, one after the other. Raises OSError where writing fails."""
+
+    def __init__(self, path: Path, rate: Fraction, size: tuple[int, int]) -> None:
+        bits = str(round(FRAME_BITS * rate))
+        self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
+        options = {**OPTIONS, "maxrate": bits, "bufsize": bits}
+        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
+        self._stream.height, self._stream.width = size
+        self._stream.pix_fmt = "yuv420p"
+        self._time_base = 1 / rate
+        self._count = 0
+
+    def add(self, picture: Bytes) -> None:
+        """Write the next picture."""
+        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+        frame.pts, frame.time_base = self._count, self._time_base
+        self._count += 1
+        self._container.mux(self._stream.encode(frame))
+
+    def finish(self) -> None:
+        """Write what the encoder still holds, and close."""
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+
+    def close(self) -> None:
+        """Close, also after a failure; the file is then of no use."""
+        with contextlib.suppress(OSError, av.FFmpegError):  # what went wrong first is what counts
+            self._container.close()
