@@ -64,14 +64,10 @@ class Page:
             self._tracks.write(tracks)
         self._frames += 1
         shape = self._size[::-1]
-        self._film.add(
-            np.asarray(
-                cv2.resize(frame.window.clip.frames[frame.index], shape, interpolation=cv2.INTER_AREA), np.uint8
-            )
-        )
-        self._runs.write(
-            mask_runs(np.asarray(cv2.resize(frame.labels, shape, interpolation=cv2.INTER_NEAREST_EXACT)))
-        )
+        picture = cv2.resize(frame.window.clip.frames[frame.index], shape, interpolation=cv2.INTER_AREA)
+        self._film.add(np.asarray(picture, np.uint8))
+        labels = cv2.resize(frame.labels, shape, interpolation=cv2.INTER_NEAREST_EXACT)
+        self._runs.write(mask_runs(np.asarray(labels, np.uint16)))
 
     def finish(self, facts: dict[str, Any], record: Record) -> None:
         """Write the page. facts: what result.json says, but for the objects. record: has these."""

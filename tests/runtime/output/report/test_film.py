@@ -15,4 +15,4 @@ def test_noise_stays_within_the_bits_a_frame(tmp_path: Path) -> None:
     film.finish()
     assert path.stat().st_size < (20 + 5) * FRAME_BITS / 8 * 1.1  # and what the encoder may have saved in a second
     with av.open(str(path)) as read:
-        assert [frame.pts * frame.time_base for frame in read.decode(video=0)] == [Fraction(n, 5) for n in range(20)]
+        assert [frame.time for frame in read.decode(video=0)] == [n / 5 for n in range(20)]
