@@ -74,6 +74,7 @@ def process(source: Source, job: Job) -> Processed:
             fitted = _fitted(first, job)
             settings = dataclasses.replace(job.settings, window=fitted.window) if fitted else job.settings
             ahead.most = settings.window - settings.overlap if settings.window else AHEAD
+            job.progress.expect(source.expected, settings.window, settings.overlap)
             live = _Live(source, ahead, settings, job.note) if source.endless else None
             windows = cut(source, itertools.chain([first], frames), settings)
             windows = itertools.chain([next(windows)], windows)

@@ -1,6 +1,7 @@
 """The public entry: a bundle's networks, ready for one input after the other."""
 
 import dataclasses
+import sys
 import threading
 from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
@@ -15,7 +16,7 @@ from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
 from samotion.runtime.machine import MEMORY_SHARE, machine_memory
 from samotion.runtime.pipeline import Follower
-from samotion.runtime.progress import CallbackProgress, Progress
+from samotion.runtime.progress import BarProgress, CallbackProgress, Progress
 from samotion.runtime.result import Result
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.arrays import ArraySource
@@ -66,14 +67,15 @@ class Model:
         self._bundle = bundle
         self._turn = threading.Lock()
 
-    def __call__(self, source: Input, *, fps: Rate = IMAGE_FPS, progress: Callback | None = None) -> Result:
+    def __call__(self, source: Input, *, fps: Rate = IMAGE_FPS, progress: Callback | bool = False) -> Result:
         """Return everything that moves by itself in ``source``; the same input and seed give the same masks.
 
         Args:
             source: a video file, a folder of images, a printf pattern, an array of frames (T, H, W, 3) uint8 RGB, or
                 an iterable of frames (H, W, 3).
             fps: frames a second of images and arrays; videos state their own.
-            progress: is called with a stage's name, its steps done and its steps in all. What it raises ends the run.
+            progress: True shows a bar with the time left, also in notebooks. A function is called with a stage's
+                name, its steps done and its steps in all; what it raises ends the run.
 
         Returns:
             The objects with their masks. Nothing moves: no objects.
@@ -92,7 +94,7 @@ class Model:
         return Result(windows, self._about(opened))
 
     def stream(
-        self, source: Input, *, fps: Rate = IMAGE_FPS, progress: Callback | None = None
+        self, source: Input, *, fps: Rate = IMAGE_FPS, progress: Callback | bool = False
     ) -> Generator[WindowResult, None, None]:
         """Yield what each window adds as soon as it is known, in the memory of one window.
 
@@ -125,10 +127,11 @@ class Model:
             raise InputError(f"frames are {source.dtype} {source.shape}, expected uint8 (frames, height, width, 3)")
         return ArraySource(source, "frames", self.settings, rate)
 
-    def _windows(self, source: Source, progress: Callback | None) -> Generator[WindowResult, None, None]:
-        told = CallbackProgress(progress) if progress else Progress()
+    def _windows(self, source: Source, progress: Callback | bool) -> Generator[WindowResult, None, None]:
+        told = _progress(progress, source)
+        told.expect(source.expected, self.settings.window, self.settings.overlap)
         follower = Follower(self._bundle, self.settings, told)
-        with FramesAhead(source, self.settings.window or AHEAD) as ahead:
+        with told, FramesAhead(source, self.settings.window or AHEAD) as ahead:
             for window in cut(source, ahead, self.settings):
                 self._bundle.require_open()  # before the lock, which a fork may have left taken
                 with self._turn:
@@ -143,6 +146,13 @@ class Model:
             "input": {"path": source.label, **source.facts()},
             "settings": dataclasses.asdict(self.settings),
         }
+
+
+def _progress(wanted: Callback | bool, source: Source) -> Progress:
+    """Return what tells of the work on ``source``."""
+    if callable(wanted):
+        return CallbackProgress(wanted)
+    return BarProgress(sys.stderr, source.name) if wanted else Progress()
 
 
 def _require_room(windows: list[WindowResult], label: str) -> None:

@@ -3,7 +3,13 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Protocol, TextIO
+from types import TracebackType
+from typing import Any, Protocol, Self, TextIO
+
+from samotion.runtime.time_left import TimeLeft
+
+BAR = "{desc:<28} {percentage:3.0f}% |{bar}| {elapsed}{postfix}"
+NO_BAR = "{desc:<28} {elapsed}"  # of an input that nobody knows the length of
 
 
 class Stage(Protocol):
@@ -20,7 +26,18 @@ class _Uncounted:
 
 
 class Progress:
-    """Tells nobody; the base of the others."""
+    """Tells nobody; the base of the others. A context manager around the work on one input."""
+
+    def expect(self, frames: int | None, window: int | None, overlap: int) -> None:
+        """Learn how many frames there probably are, None if only the end tells, and how they are cut."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End what is shown."""
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:  # noqa: ARG002
@@ -88,44 +105,76 @@ def _range(start: int, stop: int) -> str:
     return f"frames {start}-{stop - 1}"
 
 
-class _Bar:
-    def __init__(self, title: str, name: str, total: int, stream: TextIO, leave: bool) -> None:
-        from tqdm import tqdm
+class _Steps:
+    """Tells of the part of a stage that is done."""
 
-        self._bar = tqdm(
-            desc=f"{title}: {name}",
-            total=total,
-            file=stream,
-            leave=leave,
-            dynamic_ncols=True,
-            bar_format="{desc:<28} {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {elapsed}, {remaining} left",
-        )
+    def __init__(self, total: int, tell: Callable[[float], None]) -> None:
+        self._total, self._tell, self._done = total, tell, 0
 
     def advance(self, n: int = 1) -> None:
-        self._bar.update(n)
-
-    def close(self) -> None:
-        self._bar.close()
+        self._done += n
+        self._tell(self._done / self._total if self._total else 1.0)
 
 
 class BarProgress(Progress):
-    """A live bar a stage with the time left; ``title`` starts each; ``leave``: they stay when they are done."""
+    """One live bar for the whole input, with the time left; in a notebook it is a widget. ``title`` starts it."""
 
-    def __init__(self, stream: TextIO, title: str, leave: bool = True) -> None:
+    def __init__(self, stream: TextIO, title: str) -> None:
         self._stream = stream
         self._title = title
-        self._leave = leave
+        self._left = TimeLeft()
+        self._in_window = False
+        self._bar: Any = None
+
+    def expect(self, frames: int | None, window: int | None, overlap: int) -> None:
+        """Learn how many frames there probably are, None if only the end tells, and how they are cut."""
+        self._show("reading")
+        self._left.expect(frames, window, overlap)
+        if frames is not None:
+            self._bar.bar_format = BAR
+            self._bar.reset(total=frames)
 
     @contextlib.contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:
-        """Run one stage under its bar."""
-        with contextlib.closing(_Bar(self._title, name, total, self._stream, self._leave)) as bar:
-            yield bar
+        """Run one stage and show how far it is."""
+
+        def tell(part: float) -> None:
+            if self._in_window:
+                self._left.at(name, part)
+            self._show(name)
+
+        tell(0.0)
+        yield _Steps(total, tell)
 
     @contextlib.contextmanager
     def window(self, start: int, stop: int) -> Iterator[Progress]:
-        """Run the stages of one window; the bars of later ones make way for the next."""
-        yield self if not start else BarProgress(self._stream, f"{self._title} {_range(start, stop)}", leave=False)
+        """Run the stages of one window and learn from what they take."""
+        self._left.begin_window(stop - start)
+        self._in_window = True
+        yield self
+        self._left.end_window()
+        self._in_window = False
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._bar is None:
+            return
+        if error is None and self._bar.total:
+            self._bar.n = self._bar.total
+            self._bar.set_postfix_str("", refresh=False)
+        self._bar.close()
+
+    def _show(self, name: str) -> None:
+        from tqdm.auto import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(file=self._stream, dynamic_ncols=True, miniters=0, bar_format=NO_BAR)
+        self._bar.set_description_str(f"{self._title}: {name}", refresh=False)
+        seconds = self._left.seconds
+        self._bar.set_postfix_str("" if seconds is None else f"{tqdm.format_interval(seconds)} left", refresh=False)
+        done = self._left.done
+        self._bar.update(0 if done is None else max(done * self._bar.total - self._bar.n, 0))
 
 
 def progress_on(stream: TextIO, title: str, quiet: bool = False) -> Progress:

@@ -99,21 +99,21 @@ class Worker:
             facts = {"bundle": self._facts(), "request": self._asked, "input": {"path": source.label, **marks}}
             return facts | {"warnings": list(self._warnings.lines)}
 
-        progress = progress_on(sys.stderr, one_line(item.name), request.quiet)
-        job = Job(
-            self._bundle,
-            self._settings,
-            request.out,
-            request.overlay,
-            request.memory,
-            progress,
-            self._note,
-            about,
-            formats=request.formats,
-            dilate=request.dilate,
-            report=request.report,
-        )
-        done = process(source, job)
+        with progress_on(sys.stderr, one_line(item.name), request.quiet) as progress:
+            job = Job(
+                self._bundle,
+                self._settings,
+                request.out,
+                request.overlay,
+                request.memory,
+                progress,
+                self._note,
+                about,
+                formats=request.formats,
+                dilate=request.dilate,
+                report=request.report,
+            )
+            done = process(source, job)
         return Outcome(DONE, done.line, done.objects, done.frames, time.perf_counter() - begun)
 
     def close(self) -> None:

@@ -1,7 +1,9 @@
 import io
 import json
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -224,5 +226,22 @@ def test_progress_suits_the_stream() -> None:
             stage.advance()
             stage.advance(2)
     assert "dog: depth" in live.getvalue()
-    assert "3/3" in live.getvalue()
     assert plain.getvalue() == "dog: depth 0.0 s\n"
+
+
+def test_one_bar_covers_all_windows_and_ends_full() -> None:
+    live = Terminal()
+    with progress_on(live, "dog") as progress:
+        with progress.stage("reading", 1):
+            progress.expect(20, 12, 4)
+        for start, stop in ((0, 12), (8, 20)):
+            with progress.window(start, stop) as own, own.stage("tracks", 2) as stage:
+                stage.advance()
+                time.sleep(0.15)  # longer than a bar waits between two pictures of itself
+                stage.advance()
+    shown = live.getvalue().split("\r")
+    parts = [int(match[1]) for line in shown if (match := re.search(r"(\d+)%", line))]
+    assert parts == sorted(parts)
+    assert parts[-1] == 100
+    assert " left" in live.getvalue()
+    assert live.getvalue().count("\n") == 1
