@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from samotion.engines.errors import SamotionError
+from samotion.engines.hub import bundle_folder
 from samotion.engines.packages import require_packages
 from samotion.engines.program import run_program
 from samotion.engines.termination import interrupt_as_usual, leave_when_interrupted
@@ -51,7 +52,7 @@ def _run(inputs: list[str], args: argparse.Namespace) -> int:
 
     interrupt_as_usual()
     request = Request(
-        engines=args.engines,
+        engines=bundle_folder(args.engines),
         provider=args.provider,
         threads=args.threads,
         published=args.published,

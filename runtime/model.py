@@ -14,6 +14,7 @@ import numpy as np
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError
+from samotion.engines.hub import bundle_folder
 from samotion.runtime.machine import MEMORY_SHARE, machine_memory
 from samotion.runtime.pipeline import Follower
 from samotion.runtime.progress import BarProgress, CallbackProgress, Progress
@@ -37,7 +38,8 @@ def load(bundle: str | Path | None = None, provider: str = "cpu", threads: int =
     """Return the networks of one bundle, every file checked against its hash.
 
     Args:
-        bundle: a folder that samotion-export wrote; None takes the ``nano`` bundle that comes with the package.
+        bundle: a folder that samotion-export wrote, or a Hugging Face repository such as "org/name"; None takes the
+            ``nano`` bundle that comes with the package.
         provider: "cpu", "cuda", "tensorrt" or "tensorrt-rtx". There is no fall-back to another one.
         threads: CPU threads in all; 0 takes every core.
         **settings: fields of samotion.runtime.settings.Settings, such as ``window=48`` or ``seed=1``.
@@ -51,7 +53,7 @@ def load(bundle: str | Path | None = None, provider: str = "cpu", threads: int =
         ...     result = model("dog.mp4")
     """
     Settings().override(settings)  # reported before anything loads
-    loaded = Bundle.load(None if bundle is None else Path(bundle), provider=provider, threads=threads)
+    loaded = Bundle.load(bundle_folder(bundle), provider=provider, threads=threads)
     return Model(loaded, Settings().override(loaded.settings).override(settings))
 
 
