@@ -174,7 +174,7 @@ def _damage(path: Path, plan: PlanEntry) -> str | None:
 def _room(plans: Iterable[PlanEntry], machine: Machine) -> Problem | None:
     """Return whether the GPU's free memory is less than the plans alone take, weights before any activation."""
     need = sum(plan.bytes for plan in plans)
-    if machine.gpu is None or need <= machine.gpu.free:
+    if machine.gpu is None or machine.gpu.free is None or need <= machine.gpu.free:
         return None
     return (
         f"the plans take {need / 2**30:.2f} GiB of GPU memory, {machine.gpu.free / 2**30:.2f} GiB are free",

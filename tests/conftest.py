@@ -1,6 +1,33 @@
-"""How all tests run: no example has a deadline, which a busy machine would miss."""
+"""How all tests run: no example has a deadline, which a busy machine would miss, and no GPU test passes by being skipped.
 
+GPU tests are skipped where there is no GPU, and nowhere else.
+"""
+
+import os
+from collections.abc import Generator
+from functools import cache
+
+import pytest
 from hypothesis import settings
+
+from samotion.engines.machine import this_machine
 
 settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
+
+UNFIT = "has no kernels for compute capability"  # what a backend says of a GPU that it does not know
+
+
+@cache
+def gpu_expected() -> bool:
+    """Return whether GPU tests must run: there is a GPU, or SAMOTION_EXPECT_GPU=1 says that there is."""
+    return os.environ.get("SAMOTION_EXPECT_GPU") == "1" or this_machine().gpu is not None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.get_closest_marker("gpu") and UNFIT not in str(report.longrepr) and gpu_expected():
+        report.outcome = "failed"
+        report.longrepr = f"skipped though a GPU is expected here: {report.longrepr}"
+    return report
