@@ -1,4 +1,4 @@
-"""How all tests run: no example has a deadline, which a busy machine would miss, and no GPU test passes by being skipped.
+"""How all tests run: no example has a deadline, which a busy machine would miss, and no GPU test passes by a skip.
 
 GPU tests are skipped where there is no GPU, and nowhere else.
 """

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.support.gpu.fake_cuda import Memory
+from tests.support.gpu.gpu_real import shipped_for
 from tests.support.gpu.gpu_stand_in import install
 from tests.support.toy_engine import PLAN, made, rows, shift
 
@@ -201,15 +202,11 @@ def test_without_pycuda_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.skipif(this_machine().gpu is None, reason="needs an NVIDIA GPU")
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_on_a_real_gpu_plans_answer_as_onnx_runtime(tmp_path: Path, backend: str) -> None:
-    pytest.importorskip(BACKENDS[backend].module)
-    pytest.importorskip("pycuda")
     from samotion.engines.bundle import Bundle
-    from samotion.engines.trt.flavours import Target
-    from samotion.export.plans.add import add_plans
 
-    add_plans(Bundle.load().folder, tmp_path / "bundle", backend, Target(), lambda _: None)
+    folder = shipped_for(backend, tmp_path)
     image = np.random.default_rng(0).standard_normal((2, 3, 126, 224)).astype(np.float32)
-    with Bundle.load() as host, Bundle.load(tmp_path / "bundle", provider=backend) as gpu:
+    with Bundle.load() as host, Bundle.load(folder, provider=backend) as gpu:
         wanted = host.engine("depth")(image=image)["disparity"]
         found = gpu.engine("depth")(image=image)["disparity"]
         assert np.linalg.norm(found - wanted) <= 1e-3 * np.linalg.norm(wanted)
