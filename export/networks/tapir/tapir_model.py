@@ -57,21 +57,24 @@ class Tapir(nn.Module):
         out = out.reshape(-1, frames, 2)
         return Tracking(xy, out[..., 0], out[..., 1]), heat.reshape(-1, frames, height, width)
 
-    def near(self, guess: Tracking, query: Tensor, grids: tuple[Tensor, ...], cost: Tensor | None) -> list[Tensor]:
-        """Return the similarities (N, T, 49) around a guess with each of the grids.
+    def near(self, guess: Tracking, query: Tensor, grids: tuple[Tensor, Tensor], cost: Tensor | None) -> list[Tensor]:
+        """Return the similarities (N, T, 49) around a guess with high, low and halved low features.
 
-        query: (N, T or 1, C2 + C), high features first. grids: high and low (T, h, w, C), low halved (T, C, h, w).
-        cost: (N, T, h, w) comparisons of this query with all of low, if they are there.
+        query: (N, T, C2 + C), high features first. grids: high and low (T, h, w, C). cost: (N, T, h, w) comparisons
+        of the query with all of low, if they are there.
         """
-        high, low, halved = grids
+        high, low = grids
         fine, coarse = torch.split(query, [self.params.high_channels, self.params.low_channels], dim=-1)
-        in_low, in_halved = self.cells(guess, low.shape[1]), self.cells(guess, halved.shape[2])
-        # The halved grid is small: comparing with all of it is one matrix product, faster than gathering from it.
-        scores = torch.unflatten((coarse.transpose(0, 1) @ halved.flatten(2)).transpose(0, 1), 2, halved.shape[2:])
+        if cost is None:
+            # Comparing with all of low is one matrix product a frame, faster than gathering from it; and comparing
+            # with the mean of four cells is the mean of four comparisons.
+            scores = (coarse.transpose(0, 1) @ low.flatten(1, 2).transpose(1, 2)).transpose(0, 1)
+            cost = torch.unflatten(scores, 2, low.shape[1:3])
+        halved = F.avg_pool2d(cost, 2)
         return [
             similarities(high, self.cells(guess, high.shape[1]), fine),
-            similarities(low, in_low, coarse) if cost is None else looked_up(cost, in_low),
-            looked_up(scores, in_halved),
+            looked_up(cost, self.cells(guess, cost.shape[2])),
+            looked_up(halved, self.cells(guess, halved.shape[2])),
         ]
 
     def cells(self, guess: Tracking, side: int) -> Tensor:
@@ -104,7 +107,7 @@ class Tapir(nn.Module):
         """
         cost = (query_low @ low.flatten(0, 2).T).reshape(-1, *low.shape[:3])
         guess, heat = self.first_guess(cost, points)
-        grids = (high, low, F.avg_pool2d(low.permute(0, 3, 1, 2), 2))
+        grids = (high, low)
         query = torch.cat((query_high, query_low), dim=-1).unsqueeze(1)
         guesses = [guess]
         for step in range(self.params.iterations):

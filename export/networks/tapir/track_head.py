@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from samotion.export.networks.tapir.tapir_params import TapirParams
 
 RADIUS = 3  # cells to each side of a guess that the refinement compares with
+LANES = 16  # floats in a vector of AVX-512, in two of AVX2
 ARGMAX_RADIUS = 5  # cells around the peak that the soft arg-max averages
 
 
@@ -24,16 +25,46 @@ class CostVolume(nn.Module):
 
     def forward(self, cost: Tensor) -> tuple[Tensor, Tensor]:
         """Map similarities (B, h, w) to heat logits (B, h, w) and (B, 2): occlusion, expected distance."""
-        hidden = torch.relu(self.hid1(cost.unsqueeze(1)))
-        # hid2 has one output: convolving each channel alone and adding them up is the same sum, and runs on
-        # full vectors where a convolution to one channel does not.
-        alone = F.conv2d(hidden, self.hid2.weight.transpose(0, 1), padding=1, groups=hidden.shape[1])
-        ones = alone.new_ones(1, alone.shape[1], 1, 1)
-        heat = F.conv2d(alone, ones, self.hid2.bias).squeeze(1)
-        deep = torch.relu(self.hid3(F.pad(hidden, (0, 2, 0, 2))))
+        heat, deep = self._plainly(cost) if self.training else (self._heat(cost), self._deep(cost))
         # The mean over the map as a pooling: a mean over axes would leave the convolutions' memory layout first.
         deep = F.avg_pool2d(deep, (deep.shape[2], deep.shape[3])).flatten(1)
         return heat, self.occ_out(torch.relu(self.hid4(deep)))
+
+    def _plainly(self, cost: Tensor) -> tuple[Tensor, Tensor]:
+        """Return heat logits (B, h, w) and the deep channels (B, D, h/2, w/2)."""
+        hidden = torch.relu(self.hid1(cost.unsqueeze(1)))
+        return self.hid2(hidden).squeeze(1), torch.relu(self.hid3(F.pad(hidden, (0, 2, 0, 2))))
+
+    def _heat(self, cost: Tensor) -> Tensor:
+        """Return the heat logits, with LANES maps side by side as channels, one hidden channel after the other.
+
+        Convolutions from one channel and to one channel would leave most of a processor's vectors empty.
+        """
+        maps, height, width = cost.shape
+        groups = (maps + LANES - 1) // LANES
+        x = F.pad(cost, (0, 0, 0, 0, 0, LANES - 1))[: groups * LANES].reshape(-1, LANES, height, width)
+        assert self.hid1.bias is not None
+        assert self.hid2.bias is not None
+        heat = self.hid2.bias
+        for c, (weight, bias) in enumerate(zip(self.hid1.weight, self.hid1.bias, strict=True)):
+            hidden = torch.relu(_side_by_side(x, weight, bias))
+            heat = heat + _side_by_side(hidden, self.hid2.weight[0, c : c + 1])
+        return heat.flatten(0, 1)[:maps]
+
+    def _deep(self, cost: Tensor) -> Tensor:
+        """Return the deep channels (B, D, h/2, w/2), two columns of hidden channels as twice as many channels."""
+        first, third = self.hid1.weight, self.hid3.weight
+        assert self.hid1.bias is not None
+        both = torch.cat((F.pad(first, (0, 1)), F.pad(first, (1, 0))))
+        hidden = F.conv2d(cost.unsqueeze(1), both, self.hid1.bias.repeat(2), stride=(1, 2), padding=1)
+        pairs = torch.cat((third[..., ::2], F.pad(third[..., 1:2], (0, 1))), dim=1)
+        return torch.relu(F.conv2d(F.pad(torch.relu(hidden), (0, 1, 0, 2)), pairs, self.hid3.bias, stride=(2, 1)))
+
+
+def _side_by_side(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """Convolve each map of x (G, LANES, h, w) with the one kernel weight (1, 3, 3)."""
+    biases = None if bias is None else bias.expand(LANES)
+    return F.conv2d(x, weight.expand(LANES, 1, 3, 3), biases, padding=1, groups=LANES)
 
 
 class ChannelMixer(nn.Module):
