@@ -14,6 +14,7 @@ from typing import Any
 from samotion.engines.bundle import Bundle
 from samotion.engines.termination import POLITE
 from samotion.runtime.machine import peak_memory
+from samotion.runtime.memory_budget import DEFAULT as DEFAULT_BUDGET
 from samotion.runtime.memory_budget import Fit, fit
 from samotion.runtime.output.background import Behind
 from samotion.runtime.output.formats.catalogue import DEFAULT
@@ -32,7 +33,7 @@ STOPPING = b"ending: what was read until now is still worked on; once more keeps
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """How inputs are processed. budget: bytes of memory, None for no limit. note: told what a user should know.
+    """How inputs are processed. budget: bytes of memory, None for the default. note: told what a user should know.
 
     about: what else result.json says, asked when all else is done. formats, dilate, report: see ResultWriter.
     """
@@ -72,7 +73,7 @@ def process(source: Source, job: Job) -> Processed:
             if first is None:
                 raise KeyboardInterrupt  # stopped before there was anything
             fitted = _fitted(first, job)
-            settings = dataclasses.replace(job.settings, window=fitted.window) if fitted else job.settings
+            settings = dataclasses.replace(job.settings, window=fitted.window)
             ahead.most = settings.window - settings.overlap if settings.window else AHEAD
             job.progress.expect(source.expected, settings.window, settings.overlap)
             live = _Live(source, ahead, settings, job.note) if source.endless else None
@@ -93,7 +94,7 @@ def process(source: Source, job: Job) -> Processed:
             facts = {**job.about(), "settings": dataclasses.asdict(settings)}
             facts["input"] = {**facts.get("input", {}), **source.facts()}
             facts |= {"live": live.facts()} if live else {}
-            facts |= {"memory": _memory(fitted, job.note)} if fitted else {}
+            facts["memory"] = _memory(fitted, job.note)
             with job.progress.stage("finishing", 1) as stage:
                 folder = writer.finish(facts, source.count)
                 stage.advance()
@@ -101,13 +102,15 @@ def process(source: Source, job: Job) -> Processed:
     return Processed(line, writer.record.count, writer.record.frames)
 
 
-def _fitted(first: Frame, job: Job) -> Fit | None:
-    """Return the window that the budget allows for frames of the first one's size, and say so."""
-    if job.budget is None:
-        return None
+def _fitted(first: Frame, job: Job) -> Fit:
+    """Return the window that the budget allows for frames of the first one's size.
+
+    It is said where a budget was given, and where the window is not the one that was set.
+    """
     height, width, _ = first.image.shape
-    fitted = fit(job.budget, (height, width), job.bundle, job.settings)
-    job.note(fitted.line)
+    fitted = fit(job.budget or DEFAULT_BUDGET, (height, width), job.bundle, job.settings)
+    if job.budget is not None or fitted.window != job.settings.window:
+        job.note(fitted.line)
     return fitted
 
 

@@ -1,12 +1,15 @@
 """How long a window may be in a stated amount of memory."""
 
+import bisect
 import math
 from dataclasses import dataclass
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import SettingsError
 from samotion.runtime.settings import Settings
+from samotion.runtime.stages.motion import MOST_SCORES, attention_scores
 
+DEFAULT = 16 * 10**9  # bytes, where nothing is set: fits a computer of 16 GiB and a GPU of 16 GB
 # What a window needs, as a process on Linux with the CPU provider was seen to need at most: measured with nano on
 # 854×480, 640×360 and 427×240, windows of 30 to 240 frames; see fit() for the terms.
 BASE = 300 * 2**20  # Python, its libraries, ONNX Runtime
@@ -14,14 +17,20 @@ WEIGHTS = 2.0  # of the graphs' size on disk: read, and once more in the kernels
 MAPS = 3.0  # of the feature maps that are kept of each frame: joined to one array, and as input of an engine
 PIXEL = 40  # bytes a pixel and frame: frames read ahead, worked on and written, disparity, masks
 FRAME = 8 * 2**20  # a frame: what engines need for the points on it
+SCORE = 8  # bytes an attention score of the motion network, one head at a time: itself and its softmax
+TRACK = 1024  # bytes a track and frame in the motion network: its channels, encoded and on their way
+LONGEST = 10**6  # frames: longer than any window that fits
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A window of ``window`` frames, estimated to need ``estimate`` of the ``budget`` bytes; line: in words."""
+    """A window of ``window`` frames (None: all at once), estimated to need ``estimate`` of the ``budget`` bytes.
+
+    line: in words.
+    """
 
     budget: int
-    window: int
+    window: int | None
     estimate: int
     line: str
 
@@ -32,20 +41,34 @@ def fit(budget: int, frame: tuple[int, int], bundle: Bundle, settings: Settings)
     frame: (height, width) of the processed frames. Raises SettingsError where not even the shortest one fits.
     """
     base, each = fixed(bundle), a_frame(frame, bundle)
+
+    def need(window: int) -> float:
+        seen = min(window, settings.motion_frames or window)
+        if attention_scores(settings.max_tracks, seen) > MOST_SCORES:
+            return math.inf
+        return base + window * each + motion(settings.max_tracks, seen)
+
     shortest = 2 * settings.overlap
-    longest = math.floor((budget - base) / each)
+    longest = bisect.bisect_right(range(LONGEST), budget, key=need) - 1
     size = f"{frame[1]}×{frame[0]} with {bundle.name}"
     if longest < shortest:
-        need = base + shortest * each
         raise SettingsError(
             f"memory {_gib(budget)} is too little: the shortest window, {shortest} frames of {size}, is estimated to "
-            f"need {_gib(need)}; give more, or a smaller --max-side or --overlap"
+            f"need {_gib(need(shortest))}",
+            "give more by --memory, or a smaller --max-side, --max-tracks or --overlap",
         )
-    window = min(longest, settings.window or longest)
-    estimate = int(base + window * each)
+    wanted = settings.window or settings.max_frames or LONGEST
+    frames = min(longest, wanted)
+    window = settings.window if frames == wanted else frames
     kept = "as set" if window == settings.window else f"instead of {settings.window or 'all frames at once'}"
-    line = f"windows of {window} frames, {kept}: {size} is estimated to need {_gib(estimate)} of {_gib(budget)}"
+    estimate = int(need(frames))
+    line = f"windows of {frames} frames, {kept}: {size} is estimated to need {_gib(estimate)} of {_gib(budget)}"
     return Fit(budget, window, estimate, line)
+
+
+def motion(tracks: int, frames: int) -> int:
+    """Return the bytes that the motion network needs for so many tracks, seen in so many frames at once."""
+    return SCORE * attention_scores(tracks, frames) + TRACK * tracks * frames
 
 
 def fixed(bundle: Bundle) -> int:

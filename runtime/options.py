@@ -74,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--max-pixels", type=int, metavar="N", help="refuse frames declared larger (default: 128000000)")
     add("--window", type=_count, metavar="N", help="frames worked on at a time (default: 120; 0: all at once)")
     add("--overlap", type=_count, metavar="N", help="frames that two windows share (default: 8)")
-    add("--memory", type=_memory, metavar="SIZE", help="such as 2G: shorten the window so that it fits, and say so")
+    add("--memory", type=_memory, metavar="SIZE", help="shorten the window so that it fits (default: 16 GB)")
     add("--fps", type=_rate, default=Fraction(24), help="frames a second of image inputs (default: 24)")
     published = "choose as the published system: its prompts, --best-three, 100 frames"
     add("--published", action="store_true", help=published)

@@ -6,6 +6,7 @@ the bit as without a GPU.
 """
 # ruff: noqa: D102 - Arrays and Easel say what each does
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ from samotion.runtime.ops.interface import Canvas
 from samotion.runtime.values import Bool, Clip, Float
 
 NOTHING = 0xBF800000  # the bits of -1: logits of an empty mask
+# Mask pixels that come down at once, by way of pinned memory that stays; indices inside the kernels have 32 bits.
+PART = 2**26
 
 Constants = Callable[[Any, Callable[[], Sequence[Array]]], tuple[DeviceArray, ...]]
 
@@ -46,12 +49,22 @@ class GpuEasel:
         if self.refine is not None:
             coarse: Float = logits.numpy()
             return self.refine(frame, coarse)
-        return np.array(self.enlarged(logits.reshape(1, *logits.shape))[0])
+        out = np.empty((1, *self.shape[1:]), np.bool_)
+        self.enlarge(logits.reshape(1, *logits.shape), out)
+        found: Bool = out[0]
+        return found
 
     def canvas(self, objects: int) -> Canvas:
         return _GpuCanvas(self, objects)
 
-    def enlarged(self, logits: DeviceArray) -> Bool:
+    def enlarge(self, logits: DeviceArray, out: Bool) -> None:
+        """Write logits (T, h, w) as masks into ``out`` (T, H, W) on the host, some frames at a time."""
+        frames = max(1, PART // math.prod(self.shape[1:]))
+        for start in range(0, len(out), frames):
+            part = slice(start, min(start + frames, len(out)))
+            out[part] = self._enlarged(logits[part])
+
+    def _enlarged(self, logits: DeviceArray) -> Bool:
         """Return logits (T, h, w) as masks (T, H, W) on the host, until the next are asked for."""
         (count, height, width), (tall, wide) = logits.shape, self.shape[1:]
 
@@ -87,7 +100,7 @@ class _GpuCanvas:
             return out
         if self._easel.refine is None:
             for k, own in enumerate(out):
-                own[:] = self._easel.enlarged(self._logits[k])
+                self._easel.enlarge(self._logits[k], own)
             return out
         found: Any = self._logits.numpy()
         for frame, k in sorted(self._drawn):  # frame by frame, whose edges are looked at once for all objects

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from samotion.engines.bundle import Bundle
+from samotion.engines.errors import SettingsError
 from samotion.runtime.ops.evidence import informative
 from samotion.runtime.ops.global_motion import against_camera
 from samotion.runtime.ops.interface import Arrays, Held
@@ -20,6 +21,7 @@ ENOUGH = 10
 LAST_RESORT = 3
 # Tracks less likely to move than this may be clicked as background: those between may lie on an object.
 STILL = 0.3
+MOST_SCORES = 2**31 - 1  # of one tensor: TensorRT refuses more, and ONNX Runtime's CUDA kernels count in 32 bits
 
 
 def label(
@@ -47,6 +49,13 @@ def label(
     if not count or (settings.skip_blank and frames < 2):
         return MotionLabels(np.zeros(count, np.float32), np.zeros(count, np.bool_))
     pace = 1 if settings.motion_frames is None else -(-frames // settings.motion_frames)
+    scores = attention_scores(count, -(-frames // pace))
+    if scores > MOST_SCORES:
+        raise SettingsError(
+            f"the motion network would make {scores} attention scores of {count} tracks in {frames} frames at once, "
+            f"expected at most {MOST_SCORES}",
+            "use a smaller --window or --max-tracks",
+        )
     xy, engine = arrays.normalised_xy(tracks.xy, clip.size), bundle.engine("motion")
     visible = arrays.down(tracks.visible)
     total, weight = np.zeros(len(xy)), np.zeros(len(xy))
@@ -85,6 +94,11 @@ def _informative(clip: Clip, tracks: Tracks, disparity: Held, arrays: Arrays) ->
     xy, visible, visibility, confidence = map(seen, (tracks.xy, tracks.visible, tracks.visibility, tracks.confidence))
     fewer = Tracks(xy, visible, visibility, confidence, tracks.query_frame)
     return fewer, arrays.up(arrays.down(disparity)[kept])
+
+
+def attention_scores(tracks: int, frames: int) -> int:
+    """Return the elements of the motion network's largest tensor: scores across tracks in a frame, or along time."""
+    return tracks * max(tracks, frames**2)
 
 
 def choose(probability: Float, frames: int, settings: Settings) -> Bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,8 +80,7 @@ def run(
     source: Source, out: Path, settings: Settings = SMALL, notes: list[str] | None = None, overlay: bool = True
 ) -> str:
     notes = [] if notes is None else notes
-    bundle = cast(Bundle, None)
-    job = Job(bundle, settings, out, overlay, None, Progress(), notes.append, lambda: {"warnings": []})
+    job = Job(Bundle.load(), settings, out, overlay, None, Progress(), notes.append, lambda: {"warnings": []})
     return process(source, job).line
 
 
