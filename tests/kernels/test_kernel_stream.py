@@ -1,6 +1,7 @@
 """Streams of kernels: what is read is there, and is not written over while it is read, whatever the streams' pace."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ from tests.support.gpu.gpu_stand_in import install
 
 from samotion.engines import device
 from samotion.engines.device import Device
-from samotion.runtime.ops import reference
+from samotion.runtime.ops import cuda_masks, reference
 from samotion.runtime.ops.cuda_ops import Gpu
-from samotion.runtime.values import Float
+from samotion.runtime.values import Bool, Clip, Float
 
 RNG = np.random.default_rng(0)
 
@@ -62,6 +63,24 @@ def test_what_is_large_goes_up_in_pieces(gpu: Gpu, memory: Memory, monkeypatch: 
     for k, found in enumerate(there):
         np.testing.assert_array_equal(gpu.down(found), array + np.float32(k))
     assert max(entry[1] for entry in memory.log if entry[0] == "up") == 1024
+
+
+def test_masks_come_down_in_parts(gpu: Gpu, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a window's mask pixels at once may be more than the kernels' 32 bits count."""
+    frames, index = np.zeros((5, 24, 20, 3), np.uint8), np.arange(5)
+    clip = Clip("clip", frames, Fraction(24), (24, 20), index, 5, index / 24)
+    drawn = [gpu.up(RNG.normal(size=(6, 5)).astype(np.float32)) for _ in range(5)]
+
+    def masks() -> Bool:
+        canvas = gpu.easel(clip, follow_edges=False).canvas(1)
+        for frame, found in enumerate(drawn):
+            canvas.draw(0, frame, found)
+        return canvas.masks()
+
+    whole = masks()
+    monkeypatch.setattr(cuda_masks, "PART", 2 * 24 * 20)
+    np.testing.assert_array_equal(masks(), whole)
+    assert 0 < whole.mean() < 1
 
 
 def test_nothing_is_allocated_for_what_was_forgotten(gpu: Gpu, memory: Memory) -> None:
