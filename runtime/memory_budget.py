@@ -19,7 +19,7 @@ PIXEL = 40  # bytes a pixel and frame: frames read ahead, worked on and written,
 FRAME = 8 * 2**20  # a frame: what engines need for the points on it
 SCORE = 8  # bytes an attention score of the motion network, one head at a time: itself and its softmax
 TRACK = 1024  # bytes a track and frame in the motion network: its channels, encoded and on their way
-LONGEST = 10**6  # frames: longer than any window that fits
+LONGEST, MUCH = 10**6, 2**63  # frames, bytes: more than any window, any memory
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ def fit(budget: int, frame: tuple[int, int], bundle: Bundle, settings: Settings)
     """
     base, each = fixed(bundle), a_frame(frame, bundle)
 
-    def need(window: int) -> float:
+    def need(window: int) -> int:
         seen = min(window, settings.motion_frames or window)
         if attention_scores(settings.max_tracks, seen) > MOST_SCORES:
-            return math.inf
+            return MUCH
         return base + window * each + motion(settings.max_tracks, seen)
 
     shortest = 2 * settings.overlap

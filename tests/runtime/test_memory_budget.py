@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import SettingsError
-from samotion.runtime.memory_budget import DEFAULT, MOST_SCORES, attention_scores, fit, motion
+from samotion.runtime.memory_budget import DEFAULT, fit, motion
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages.motion import label
+from samotion.runtime.stages.motion import MOST_SCORES, attention_scores, label
 from samotion.runtime.values import Tracks
 
 FRAME = (480, 854)
@@ -74,6 +74,6 @@ def test_more_scores_than_31_bits_count_are_refused_before_the_network_runs(bund
     sure = np.broadcast_to(np.float32(1), seen.shape)
     xy = np.broadcast_to(np.float32(0), (*seen.shape, 2))
     tracks = Tracks(xy, seen, sure, sure, np.zeros(50000, np.int64))
-    clip: Any = None
+    nothing: Any = None
     with pytest.raises(SettingsError, match="2500000000 attention scores of 50000 tracks in 2 frames at once"):
-        label(clip, tracks, None, None, bundle, Settings(), Progress(), HOST)
+        label(nothing, tracks, nothing, nothing, bundle, Settings(), Progress(), HOST)
