@@ -1,29 +1,14 @@
-"""Image encoders in INT8: weights and what they are multiplied with quantised by explicit Q/DQ in the graph.
+"""Image encoders in INT8, each where it is near enough to float32 and faster."""
 
-ONNX Runtime's static quantiser writes the graphs. Ranges come from real inputs; by which rule is chosen by measuring.
-"""
-
-import contextlib
 import dataclasses
-import io
-import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import onnx
 from onnx import ModelProto
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    CalibrationMethod,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
 
 from samotion.calibration.comparison.end_to_end import means
 from samotion.calibration.recording.activations import Inputs
@@ -32,18 +17,14 @@ from samotion.engines.errors import BundleError
 from samotion.engines.manifest import GraphEntry, Manifest, read, save, verify
 from samotion.engines.ort.session import CPU, Execution
 from samotion.export.graph.file import LARGEST_INSIDE, entry_of
-from samotion.export.graph.index import load, name_nodes
+from samotion.export.graph.index import load
 from samotion.export.graph.index import save as save_model
-from samotion.export.precision.gate import Graph
+from samotion.export.precision.int8_quantiser import OPERATORS, Quantiser
 from samotion.export.precision.int8_selection import FASTER, LOST, affordable, cpu_ratio
 from samotion.export.precision.samples import gather
 from samotion.export.precision.whole import Whole, samples
 
 ENCODERS = ("track_features", "depth", "semantics", "mask_encoder")
-# What has weights. All else stays float32: in INT8 it gains nothing on a CPU, and a transformer's sums and
-# normalisations lose most (cosine of nano's semantic keys 0.973 with them, 0.999 without).
-OPERATORS = ("Conv", "MatMul", "Gemm")
-METHODS = ("MinMax", "Percentile", "Entropy")
 COSINE = 0.99  # at least, of every output and every input: eight bits hold three less than FP16
 # At most, as a part of the output's greatest magnitude. Ranges that leave outliers out are off by most of those:
 # what that costs is for the masks to show.
@@ -167,91 +148,6 @@ def _copied(bundle: Path, entry: GraphEntry, out: Path) -> GraphEntry:
 def holds(deviations: dict[str, Deviation]) -> bool:
     """Return whether every output is within INT8's bounds."""
     return all(d.not_finite == 0 and d.cosine >= COSINE and d.largest <= LARGEST_ERROR for d in deviations.values())
-
-
-class Quantiser:
-    """INT8 graphs of one float32 graph. samples: what ranges are taken from. folder: for trials."""
-
-    def __init__(
-        self,
-        model: ModelProto,
-        entry: GraphEntry,
-        samples: Sequence[Inputs],
-        folder: Path,
-        execution: Execution = CPU,
-    ) -> None:
-        name_nodes(model.graph)
-        self._model, self._entry, self._samples, self._folder, self._execution = (
-            model,
-            entry,
-            samples,
-            folder,
-            execution,
-        )
-        self._names = [spec.name for spec in entry.outputs]
-
-    def best(self, for_plans: bool) -> tuple[str, ModelProto]:
-        """Return the rule for ranges with the least error on the samples that they are from, and its graph."""
-        graphs = {method: self.quantised(method, for_plans) for method in METHODS}
-        error = {method: self._error(graph) for method, graph in graphs.items()}
-        chosen = min(METHODS, key=lambda method: error[method])
-        return chosen, graphs[chosen]
-
-    def quantised(self, method: str, for_plans: bool) -> ModelProto:
-        """Return the graph with Q/DQ around OPERATORS, weights int8 per channel."""
-        source, made = self._folder / "source.onnx", self._folder / "quantised.onnx"
-        save_model(self._model, source, LARGEST_INSIDE)
-        activations = QuantType.QInt8 if for_plans else QuantType.QUInt8
-        logging.getLogger().setLevel(logging.ERROR)  # the quantiser advises on the root logger
-        with contextlib.redirect_stdout(io.StringIO()):  # and prints what it is at
-            quantize_static(
-                source,
-                made,
-                _Reader(self._samples),
-                quant_format=QuantFormat.QDQ,
-                op_types_to_quantize=list(OPERATORS),
-                per_channel=True,
-                # Seven bits: two products of eight overflow the 16 bits in which CPUs without VNNI add them.
-                reduce_range=True,
-                activation_type=activations,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod[method],
-                use_external_data_format=self._model.ByteSize() > LARGEST_INSIDE,
-                extra_options={
-                    "MatMulConstBOnly": True,
-                    "WeightSymmetric": True,
-                    "ActivationSymmetric": for_plans,
-                    "QuantizeBias": not for_plans,
-                },
-            )
-        return onnx.load(made)
-
-    def deviations(self, model: ModelProto, samples: Sequence[Inputs]) -> dict[str, Deviation]:
-        """Return by output how far ``model`` is off float32 on ``samples``."""
-        found = {name: Deviation() for name in self._names}
-        graphs = (
-            Graph(self._model, self._entry.inputs, self._folder / "float32.onnx", self._execution),
-            Graph(model, self._entry.inputs, self._folder / "int8.onnx", self._execution),
-        )
-        for wanted, got in zip(*(graph.run(self._names, samples) for graph in graphs), strict=True):
-            for name, deviation in found.items():
-                deviation.add(got[name], wanted[name])
-        return found
-
-    def _error(self, model: ModelProto) -> float:
-        """Return the mean over outputs of ‖difference‖ / ‖reference‖."""
-        return float(np.mean([d.norm for d in self.deviations(model, self._samples).values()]))
-
-
-class _Reader(CalibrationDataReader):  # type: ignore[misc]
-    """Hands the samples to the quantiser."""
-
-    def __init__(self, samples: Sequence[Inputs]) -> None:
-        self._left: Iterator[Inputs] = iter(samples)
-
-    def get_next(self) -> Inputs | None:
-        """Return the next sample, None after the last."""
-        return next(self._left, None)
 
 
 def _record(method: str, model: ModelProto, for_plans: bool, held: dict[str, Deviation]) -> dict[str, Any]:

@@ -13,32 +13,9 @@ from samotion.export.graph.index import View
 INTEGERS = (TensorProto.INT64, TensorProto.INT32)
 REDUCTIONS = frozenset(["ReduceSum", "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL2"])
 # Arithmetic of single values: coordinates pass through these, features mostly through others.
-PLAIN = MOVES | REDUCTIONS
-PLAIN |= frozenset(
-    [
-        "Add",
-        "Sub",
-        "Mul",
-        "Div",
-        "Neg",
-        "Abs",
-        "Min",
-        "Max",
-        "Clip",
-        "Floor",
-        "Ceil",
-        "Round",
-        "Mod",
-        "Where",
-        "Sqrt",
-        "Reciprocal",
-        "Pow",
-        "Exp",
-        "Log",
-        "Range",
-    ]
-)
-PLAIN |= frozenset(["Less", "LessOrEqual", "Greater", "GreaterOrEqual", "Equal"])
+ARITHMETIC = "Add Sub Mul Div Neg Abs Min Max Clip Floor Ceil Round Mod Where Sqrt Reciprocal Pow Exp Log Range"
+COMPARISONS = "Less LessOrEqual Greater GreaterOrEqual Equal"
+PLAIN = MOVES | REDUCTIONS | frozenset(f"{ARITHMETIC} {COMPARISONS}".split())
 NORMALISATIONS = frozenset(
     ["LayerNormalization", "InstanceNormalization", "GroupNormalization", "BatchNormalization"]
 )

@@ -24,8 +24,9 @@ from samotion.export.graph.file import entry_of
 from samotion.export.graph.index import load
 from samotion.export.plans.add import tell_whether_it_fits
 from samotion.export.plans.build import build
-from samotion.export.precision import int8, int8_selection
-from samotion.export.precision.int8 import ENCODERS, Quantiser, convert, holds
+from samotion.export.precision import int8, int8_quantiser, int8_selection
+from samotion.export.precision.int8 import ENCODERS, convert, holds
+from samotion.export.precision.int8_quantiser import Quantiser
 from samotion.export.precision.samples import Activations
 from samotion.runtime import cli
 from samotion.runtime.pipeline import segment
@@ -56,7 +57,7 @@ def quantiser(name: str, seen: dict[str, list[Inputs]], folder: Path) -> Quantis
 
 
 def products(model: ModelProto) -> list[str]:
-    return [node.op_type for node in model.graph.node if node.op_type in int8.OPERATORS]
+    return [node.op_type for node in model.graph.node if node.op_type in int8_quantiser.OPERATORS]
 
 
 @pytest.mark.parametrize("for_plans", [False, True])
@@ -95,8 +96,8 @@ def test_the_rule_with_least_error_is_taken(
     errors = iter((0.3, 0.1, 0.2))
     monkeypatch.setattr(made, "quantised", quantised)
     monkeypatch.setattr(made, "_error", lambda _: next(errors))
-    assert made.best(False) == (int8.METHODS[1], model)
-    assert tried == [*int8.METHODS]
+    assert made.best(False) == (int8_quantiser.METHODS[1], model)
+    assert tried == [*int8_quantiser.METHODS]
 
 
 def test_bounds_of_int8() -> None:
@@ -107,7 +108,7 @@ def test_bounds_of_int8() -> None:
 
 def quick(monkeypatch: pytest.MonkeyPatch, seen: dict[str, list[Inputs]], wrong: str = "") -> None:
     """Calibrate on the scene alone, by one rule, and find ``wrong`` past its bounds; all are faster, none loses J."""
-    monkeypatch.setattr(int8, "METHODS", ("MinMax",))
+    monkeypatch.setattr(int8_quantiser, "METHODS", ("MinMax",))
     monkeypatch.setattr(int8, "samples", lambda *_: [scene()])
     monkeypatch.setattr(int8, "cpu_ratio", lambda *_: 0.7)
     monkeypatch.setattr(int8_selection, "LOST", 1.0)
