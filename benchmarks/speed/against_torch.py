@@ -11,7 +11,7 @@ import numpy as np
 from samotion.benchmarks.report.environment import usable_cores
 from samotion.benchmarks.report.measurement import Timing
 from samotion.benchmarks.speed.engine_inputs import BATCHED, batch_size
-from samotion.benchmarks.speed.timing import Effort, in_turns
+from samotion.calibration.comparison.paired_timing import Effort, in_turns
 from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import EngineError

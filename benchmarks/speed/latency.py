@@ -7,7 +7,7 @@ from typing import Any
 
 from samotion.benchmarks.report.measurement import Timing
 from samotion.benchmarks.speed.engine_inputs import BATCHED, batch
-from samotion.benchmarks.speed.timing import Effort, in_turns
+from samotion.calibration.comparison.paired_timing import Effort, in_turns
 from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 

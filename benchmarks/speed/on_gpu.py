@@ -10,7 +10,7 @@ from samotion.benchmarks.speed import gpu_kernels, latency
 from samotion.benchmarks.speed.engine_inputs import BATCHED, batch_size
 from samotion.benchmarks.speed.gpu_work import Work
 from samotion.benchmarks.speed.stopwatch import Stopwatch
-from samotion.benchmarks.speed.timing import Effort, Sample, sampled_in_turns
+from samotion.calibration.comparison.paired_timing import Effort, Sample, sampled_in_turns
 from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle
 from samotion.engines.device import Uploads

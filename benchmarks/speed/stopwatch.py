@@ -1,6 +1,6 @@
 """Time on a GPU, between two CUDA events on the stream of what is timed."""
 
-from samotion.benchmarks.speed.timing import Call
+from samotion.calibration.comparison.paired_timing import Call
 from samotion.engines.device import Device, Stream
 
 # Bytes that are filled ahead of a sample, so many times: meanwhile (at the 3.35 TB/s of an H100's memory 0.3 ms) the

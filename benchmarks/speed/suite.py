@@ -15,7 +15,7 @@ from samotion.benchmarks.speed.against_torch import against_torch, check_torch
 from samotion.benchmarks.speed.clips import FRAMES, HEIGHT, NONE_LEFT_OUT, OBJECTS, WIDTH, made_clip, moving_scene
 from samotion.benchmarks.speed.engine_inputs import record
 from samotion.benchmarks.speed.on_gpu import check_gpu, on_gpu
-from samotion.benchmarks.speed.timing import Effort
+from samotion.calibration.comparison.paired_timing import Effort
 from samotion.calibration.recording.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import InputError

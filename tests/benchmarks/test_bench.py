@@ -19,7 +19,7 @@ from samotion.benchmarks.speed import against_torch, fresh, latency, suite
 from samotion.benchmarks.speed.clips import NONE_LEFT_OUT, bounced, made_clip, moving_scene, write_clip
 from samotion.benchmarks.speed.engine_inputs import BATCHED, batch, batch_size, record
 from samotion.benchmarks.speed.many_objects import POINTS, known_objects, objects
-from samotion.benchmarks.speed.timing import Effort, in_turns, seconds_of, visit
+from samotion.calibration.comparison.paired_timing import Effort, in_turns, seconds_of, visit
 from samotion.calibration.recording.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec

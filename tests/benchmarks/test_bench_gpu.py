@@ -26,7 +26,7 @@ from samotion.benchmarks.speed import latency, stopwatch, suite
 from samotion.benchmarks.speed.clips import made_clip
 from samotion.benchmarks.speed.engine_inputs import BATCHED
 from samotion.benchmarks.speed.gpu_kernels import CASES, Case
-from samotion.benchmarks.speed.timing import Effort
+from samotion.calibration.comparison.paired_timing import Effort
 from samotion.engines.bundle import Bundle
 from samotion.engines.errors import EngineError
 from samotion.engines.machine import Gpu, Machine, this_machine
