@@ -14,8 +14,8 @@ from samotion.runtime.output.formats.format import Format, MaskFrame, Target
 from samotion.runtime.output.record import Record
 from samotion.runtime.values import Bool, Bytes
 
-# Alpha is without loss. A given quantiser, 2 in units of FF_QP2LAMBDA, spares the search for one: on the demo a third of
-# the time, with no colour off by more than 3 of 255.
+# Alpha is without loss. A given quantiser, 2 in units of FF_QP2LAMBDA, spares the search for one: on the demo a third
+# of the time, with no colour off by more than 3 of 255.
 ENCODING = {"profile": "4444", "alpha_bits": "16", "global_quality": str(2 * 118)}
 PIXELS = "yuva444p10le"
 ALL = 0  # stands for every object

@@ -1,5 +1,7 @@
 """OpenEXR: one image a frame for compositing, with a layer for each object."""
 
+import errno
+
 import numpy as np
 import OpenEXR
 
@@ -23,8 +25,16 @@ class Exr(Format):
         header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
         channels = {"A": _matte(frame.labels > 0)}
         channels |= {f"object{own}.A": _matte(frame.labels == own) for own in frame.window.identities.tolist()}
-        with OpenEXR.File(header, channels) as file:
-            file.write(str(self._folder / f"{frame.source:05d}.exr"))
+        path = str(self._folder / f"{frame.source:05d}.exr")
+        try:
+            with OpenEXR.File(header, channels) as file:
+                file.write(path)
+            with OpenEXR.File(path) as written:  # closing a file, it says nothing of a disk that is full
+                complete = bool(written.parts)
+        except RuntimeError as error:
+            raise OSError(errno.EIO, str(error), path) from error
+        if not complete:
+            raise OSError(errno.EIO, "it cannot be read back", path)
 
 
 def _matte(mask: Bool) -> OpenEXR.Channel:

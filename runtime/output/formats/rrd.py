@@ -1,5 +1,6 @@
 """Rerun: a recording of frames, masks and tracks, to scrub through in its viewer."""
 
+import errno
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from samotion.runtime.output.record import Record
 from samotion.runtime.values import Bytes, Float
 
 QUALITY = 90  # of JPEG
+FLUSH_SECONDS = 60.0
 APPLICATION = "samotion"
 
 
@@ -29,7 +31,8 @@ class Rrd(Format):
         self._recording = rerun.RecordingStream(APPLICATION, recording_id=name, send_properties=False)
         self._recording.set_log_time_enabled(False)
         self._recording.set_log_tick_enabled(False)
-        self._recording.save(target.folder / "recording.rrd")
+        self._path = target.folder / "recording.rrd"
+        self._recording.save(self._path)
         self._named = 0
 
     def add(self, frame: MaskFrame) -> None:
@@ -48,7 +51,10 @@ class Rrd(Format):
 
     def finish(self, record: Record, names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
         """Write what is still on its way."""
-        self._recording.flush()
+        try:
+            self._recording.flush(timeout_sec=FLUSH_SECONDS)
+        except RuntimeError as error:  # what Rerun makes of a full disk, whose thread has logged the cause
+            raise OSError(errno.EIO, str(error), str(self._path)) from error
         return {}
 
     def close(self) -> None:
