@@ -53,12 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("inputs", nargs="*", metavar="INPUT", help="video file, image folder, pattern or live source")
     add("-o", "--out", type=Path, default=Path("out"), metavar="OUT", help="where results go (default: out)")
     add("--demo", action="store_true", help="run on the clip that comes with the package")
-    add(
-        "--engines",
-        type=Path,
-        metavar="DIR",
-        help="engine bundle, a folder or org/name on Hugging Face (default: nano)",
-    )
+    add("--engines", metavar="DIR", help="engine bundle, a folder or org/name on Hugging Face (default: nano)")
     add(
         "--provider",
         default="cpu",
