@@ -89,6 +89,8 @@ def check_other(words: list[str]) -> None:
             assert not missing, words
         case ["python3" | "python", "-m", "venv" | "build" | "tests.fuzz" | "webbrowser", *_]:
             pass
+        case ["python3", program] if program.startswith("docs/examples/"):
+            assert (ROOT / program).is_file(), words
         case [program, *_] if program.startswith(".ci/"):
             assert (ROOT / program).is_file(), words
         case [program, *_]:
