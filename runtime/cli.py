@@ -45,7 +45,7 @@ def _run(inputs: list[str], args: argparse.Namespace) -> int:
     given = {name: getattr(args, name) for name in SETTINGS if getattr(args, name) is not None}
     Settings().override(given)  # a setting out of range is reported before anything loads
     require_packages()
-    chosen_formats(args.format)
+    chosen_formats(args.format, args.dilate)
     from samotion.runtime.batch.inputs import Shard
     from samotion.runtime.batch.job_list import Plan, run_job
     from samotion.runtime.batch.worker import Request

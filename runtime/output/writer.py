@@ -54,7 +54,7 @@ class ResultWriter:
         report: bool = False,
     ) -> None:
         self.record = Record()
-        self._kinds = chosen_formats(formats)
+        self._kinds = chosen_formats(formats, dilate)
         self._dilate = dilate
         self._formats: dict[str, Format] = {}
         self._playback = playback or Playback()

@@ -18,13 +18,15 @@ class Entry:
     """One format, in the module of its name.
 
     kind: its class. package: the module beyond the core's that it needs, extra: what installs it; "" for none. files:
-    a pattern of the paths that it writes, so that these and no others may be replaced.
+    a pattern of the paths that it writes, so that these and no others may be replaced. dilates: whether its masks are
+    for leaving movers out, and can grow.
     """
 
     kind: str
     files: str
     package: str = ""
     extra: str = ""
+    dilates: bool = False
 
 
 DEFAULT = ("davis",)
@@ -32,8 +34,8 @@ FORMATS = {
     "davis": Entry("Davis", r"masks/\d+\.png"),
     "ytvis": Entry("YouTubeVIS", r"ytvis\.json", "pycocotools", "coco"),
     "mots": Entry("Mots", r"mots/(gt\.txt|default/instances/(labels\.txt|[^/]+\.png))", "pycocotools", "coco"),
-    "binary": Entry("Binary", r"binary/\d+\.png"),
-    "colmap": Entry("Colmap", r"colmap/(transforms\.json|masks/[^/]+\.png)"),
+    "binary": Entry("Binary", r"binary/\d+\.png", dilates=True),
+    "colmap": Entry("Colmap", r"colmap/(transforms\.json|masks/[^/]+\.png)", dilates=True),
     "alpha": Entry("Alpha", r"alpha/(all|object-\d+)\.mov"),
     "exr": Entry("Exr", r"exr/\d+\.exr", "OpenEXR", "exr"),
     "npz": Entry("Npz", r"masks\.npz"),
@@ -41,11 +43,18 @@ FORMATS = {
 }
 
 
-def chosen_formats(names: Sequence[str]) -> dict[str, "type[Format]"]:
-    """Return the classes of some formats, each name once. Raises SettingsError for a name or package not there."""
+def chosen_formats(names: Sequence[str], dilate: int = 0) -> dict[str, "type[Format]"]:
+    """Return the classes of some formats, each name once.
+
+    Raises SettingsError for a name or package that is not there, and where masks are to grow that none of them has.
+    """
     for name in names:
         if name not in FORMATS:
             raise SettingsError(f"unknown format {name!r}", f"choose from {', '.join(FORMATS)}")
+    growing = [name for name, entry in FORMATS.items() if entry.dilates]
+    if dilate < 0 or (dilate and not set(growing) & set(names)):
+        found = f"dilate is {dilate} with {','.join(names)}"
+        raise SettingsError(f"{found}, expected 0 or more, and a format that has such masks: {', '.join(growing)}")
     return {name: _class_of(name) for name in names}
 
 

@@ -26,6 +26,14 @@ def test_an_unknown_format_is_one_line_that_lists_the_known(
     assert not (tmp_path / "out").exists()
 
 
+def test_masks_grow_only_where_a_format_has_them() -> None:
+    with pytest.raises(SettingsError, match=r"dilate is 5 with davis,npz.*binary, colmap"):
+        chosen_formats(["davis", "npz"], 5)
+    with pytest.raises(SettingsError, match="dilate is -1"):
+        chosen_formats(["binary"], -1)
+    assert list(chosen_formats(["davis", "binary"], 5)) == ["davis", "binary"]
+
+
 @pytest.mark.parametrize("name", [name for name, entry in FORMATS.items() if entry.package])
 def test_a_missing_package_is_one_line_with_the_command(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, FORMATS[name].package, None)
