@@ -25,8 +25,8 @@ class Alpha(Format):
     """alpha/all.mov, alpha/object-1.mov and so on: ProRes 4444 at the source's size and rate, colours as they are.
 
     Each begins with the source, transparent until the object is seen, and ends with the last window that has it. A
-    picture that was shrunk is enlarged again. Frames of ProRes stand by themselves, so one that shows nothing is the
-    same packet each time.
+    picture that was shrunk is enlarged again. Frames of ProRes stand by themselves, so one encoder serves all videos,
+    and a frame that shows nothing is the same packet each time.
     """
 
     def __init__(self, target: Target) -> None:
@@ -48,7 +48,7 @@ class Alpha(Format):
             video = self._videos.get(own) or self._begun(own, picture)
             if own in seen or (own == ALL and seen):
                 mask = frame.labels > 0 if own == ALL else frame.labels == own
-                video.write(video.encoded(picture, mask), frame.source)
+                video.write(self._videos[ALL].encoded(picture, mask), frame.source)
             else:
                 video.write(self._blank, frame.source)
 
@@ -68,7 +68,9 @@ class Alpha(Format):
         """Return the new video of an object, with the frames that went before."""
         path = self._folder / ("all.mov" if own == ALL else f"object-{own}.mov")
         video = self._videos[own] = _Video(path, self.target)
-        self._blank = self._blank or video.encoded(np.zeros_like(picture), np.zeros(picture.shape[:2], np.bool_))
+        self._blank = self._blank or self._videos[ALL].encoded(
+            np.zeros_like(picture), np.zeros(picture.shape[:2], np.bool_)
+        )
         for number in self._numbers[:-1]:
             video.write(self._blank, number)
         return video
