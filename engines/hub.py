@@ -8,6 +8,7 @@ from samotion.engines.atomic import atomic_folder
 from samotion.engines.cache import cache_folder
 from samotion.engines.errors import BundleError
 from samotion.engines.manifest import EMBEDDED, FILE, read, verify
+from samotion.engines.packages import require_extra
 
 REPOSITORY = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?:@([\w-][\w.-]*))?")  # org/name, or org/name@revision
 WANTED = (FILE, "*.onnx", "*.onnx.data", "*.plan", "MODEL_CARD.md", "LICENSE*")  # all of a bundle, and its papers
@@ -24,7 +25,8 @@ def bundle_folder(named: str | Path | None) -> Path:
             None for the shipped bundle.
 
     Raises:
-        BundleError: the repository cannot be had.
+        BundleError: the repository cannot be had, or is no bundle.
+        SettingsError: the extra ``hub`` is not installed.
     """
     if named is None:
         return EMBEDDED
@@ -40,14 +42,10 @@ def bundle_folder(named: str | Path | None) -> Path:
 
 def _download(repository: str, revision: str | None, folder: Path) -> None:
     """Put the bundle of a repository into ``folder``."""
-    try:
-        from huggingface_hub import snapshot_download
-    except ImportError as error:
-        missing = f"{repository}: there is no such folder, and huggingface_hub, which would look for a repository"
-        raise BundleError(f"{missing}, cannot be imported ({error})", "pip install 'samotion[hub]'") from error
+    hub = require_extra("huggingface_hub", "hub", f"{repository} (no folder, so a Hugging Face repository)")
     with atomic_folder(folder) as partial:
         try:
-            snapshot_download(repository, revision=revision, local_dir=partial, allow_patterns=list(WANTED))
+            hub.snapshot_download(repository, revision=revision, local_dir=partial, allow_patterns=list(WANTED))
         except Exception as error:  # of HTTP, of the hub, of the network: they share no root
             why = (str(error).split("\n")[0] or type(error).__name__).strip()
             raise BundleError(

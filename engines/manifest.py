@@ -13,7 +13,7 @@ from msgspec import Meta
 from samotion.engines.atomic import atomic_file
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import BundleError, OutputError
-from samotion.engines.onnx_parts import external_files
+from samotion.engines.ort.onnx_parts import external_files
 from samotion.engines.strict_json import Fault, UnknownField, convert, parse
 
 FILE = "bundle.json"
