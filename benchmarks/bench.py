@@ -21,6 +21,7 @@ WHAT is measured, all of it if none is named:
   engines   every engine by itself in several batch sizes: p50, p95, p99, throughput
   gpu       every engine and every kernel by the GPU's own clock (needs --provider cuda, tensorrt or tensorrt-rtx)
   torch     every engine against PyTorch, eager and compiled, on the same inputs (needs samotion[export])
+  roofline  every engine's arithmetic against the peak of this processor, measured in the same run
   stages    the pipeline from file to masks to files, stage by stage
   objects   the pipeline with 1, 4, 16 and 64 objects
   length    samotion-run on 60, 300 and 3000 frames in fresh processes: time a frame, peak memory

@@ -8,7 +8,8 @@ from samotion.benchmarks.report.goals import NOT_MEASURED
 from samotion.benchmarks.report.measurement import Timing
 from samotion.benchmarks.report.noise import geometric_mean, percentiles, ratio
 from samotion.benchmarks.speed.engine_inputs import BATCHED
-from samotion.benchmarks.speed.gpu_kernels import CASES
+from samotion.benchmarks.speed.gpu.gpu_kernels import CASES
+from samotion.benchmarks.speed.roofline import COPY, PRODUCT
 
 SIDES = ("published", "samotion")
 LATENCY = ("one call", "p50", "p95", "p99", "a second", "samples")
@@ -50,6 +51,24 @@ def gpu_engines(found: list[Timing]) -> str:
 def gpu_kernels(found: list[Timing]) -> str:
     """Return what every kernel call takes; those that were not measured are named."""
     return f"### Kernels on a GPU\n\n{_on_gpu('kernel', [' '.join(key).strip() for key in CASES], found)}"
+
+
+def roofline(found: list[Timing]) -> str:
+    """Return how near every engine comes to the peak that was measured beside it, each by its fastest sample."""
+    fastest = {one.name: min(map(min, one.rounds)) for one in found}
+    facts = {one.name: one.facts for one in found}
+    product = facts[PRODUCT]["flops"] / fastest[PRODUCT]
+    copy = facts[COPY]["bytes"] / fastest[COPY]
+    rows = []
+    for one in found:
+        if one.name not in (PRODUCT, COPY):
+            taken, work = fastest[one.name], one.facts["flops"]
+            amounts = f"{work / 1e9:.3f}", f"{one.facts['bytes'] / 1e6:.1f}"
+            times = milliseconds(work / product), milliseconds(taken)
+            rows.append((one.name, one.amount, *amounts, *times, f"{work / taken / product:.0%}"))
+    header = ("graph", "one call", "GFLOP", "MB", "at the peak", "fastest", "of the peak")
+    peaks = f"In the same run: {product / 1e9:.0f} GFLOP/s in a float32 product, copies at {copy / 1e9:.1f} GB/s."
+    return f"### Against the processor's peak\n\n{peaks}\n\n{table(header, rows)}"
 
 
 def torch(found: list[Timing]) -> str:
@@ -128,6 +147,7 @@ SECTIONS: dict[str, Callable[[list[Timing]], str]] = {
     "engines": engines,
     "gpu engines": gpu_engines,
     "gpu kernels": gpu_kernels,
+    "roofline": roofline,
     "objects": objects,
     "length": length,
     "cold": cold,

@@ -14,7 +14,8 @@ from samotion.benchmarks.speed import end_to_end, fresh, latency, many_objects
 from samotion.benchmarks.speed.against_torch import against_torch, check_torch
 from samotion.benchmarks.speed.clips import FRAMES, HEIGHT, NONE_LEFT_OUT, OBJECTS, WIDTH, made_clip, moving_scene
 from samotion.benchmarks.speed.engine_inputs import record
-from samotion.benchmarks.speed.on_gpu import check_gpu, on_gpu
+from samotion.benchmarks.speed.gpu.on_gpu import check_gpu, on_gpu
+from samotion.benchmarks.speed.roofline import roofline
 from samotion.calibration.comparison.paired_timing import Effort
 from samotion.calibration.recording.activations import Inputs, RecordingBundle
 from samotion.engines.bundle import Bundle
@@ -76,8 +77,8 @@ def measure(what: Sequence[str], target: Target, plan: Plan) -> dict[str, Any]:
         raise InputError(f"'{unknown[0]}' is nothing to measure; known are {', '.join(MEASUREMENTS)}")
     if plan.runs < 1:
         raise InputError(f"{plan.runs} runs, expected at least 1")
-    elsewhere = "gpu" if target.provider == "cpu" else "torch"  # PyTorch is compared on the CPU
-    chosen = [name for name in MEASUREMENTS if (name in what if what else name != elsewhere)]
+    elsewhere = ("gpu",) if target.provider == "cpu" else ("torch", "roofline")  # these two are of the CPU
+    chosen = [name for name in MEASUREMENTS if (name in what if what else name not in elsewhere)]
     if "gpu" in chosen:
         check_gpu(target.provider)
     if "torch" in chosen:
@@ -139,6 +140,9 @@ class _Session:
     def torch(self) -> list[Timing]:
         return against_torch(self.bundle, self.recorded, self.target.threads, self.plan.effort)
 
+    def roofline(self) -> list[Timing]:
+        return roofline(self.bundle, self.recorded, self.plan.effort)
+
     def stages(self) -> list[Timing]:
         return end_to_end.stages(self.clip, self.bundle, self.settings, self.plan.runs)
 
@@ -161,6 +165,7 @@ MEASUREMENTS: dict[str, Callable[[_Session], list[Timing]]] = {
     "engines": _Session.engines,
     "gpu": _Session.gpu,
     "torch": _Session.torch,
+    "roofline": _Session.roofline,
     "stages": _Session.stages,
     "objects": _Session.objects,
     "length": _Session.length,

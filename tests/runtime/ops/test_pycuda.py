@@ -19,10 +19,11 @@ from tests.support.opencv_code import own_code
 
 from samotion.benchmarks import bench
 from samotion.benchmarks.report.measurement import timings
-from samotion.benchmarks.speed import latency, stopwatch
+from samotion.benchmarks.speed import latency
 from samotion.benchmarks.speed.clips import made_clip
 from samotion.benchmarks.speed.engine_inputs import BATCHED
-from samotion.benchmarks.speed.gpu_kernels import CASES
+from samotion.benchmarks.speed.gpu import stopwatch
+from samotion.benchmarks.speed.gpu.gpu_kernels import CASES
 from samotion.engines.bundle import Bundle
 from samotion.runtime import cli
 from samotion.runtime.cli import DEMO

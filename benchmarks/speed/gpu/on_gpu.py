@@ -6,10 +6,11 @@ from functools import partial
 from typing import Any
 
 from samotion.benchmarks.report.measurement import Timing
-from samotion.benchmarks.speed import gpu_kernels, latency
+from samotion.benchmarks.speed import latency
 from samotion.benchmarks.speed.engine_inputs import BATCHED, batch_size
-from samotion.benchmarks.speed.gpu_work import Work
-from samotion.benchmarks.speed.stopwatch import Stopwatch
+from samotion.benchmarks.speed.gpu import gpu_kernels
+from samotion.benchmarks.speed.gpu.gpu_work import Work
+from samotion.benchmarks.speed.gpu.stopwatch import Stopwatch
 from samotion.calibration.comparison.paired_timing import Effort, Sample, sampled_in_turns
 from samotion.calibration.recording.activations import Inputs
 from samotion.engines.bundle import Bundle

@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 
 from samotion.benchmarks.report.measurement import Timing
-from samotion.benchmarks.speed.gpu_work import Work, repeated
+from samotion.benchmarks.speed.gpu.gpu_work import Work, repeated
 from samotion.engines.device import DeviceArray
 from samotion.runtime.kernels import depth, features, filtering, masks, memory, resizing, tables
 from samotion.runtime.kernels.kernel_stream import KernelStream
