@@ -43,6 +43,10 @@ def __getattr__(name: str) -> Any:
         return version()
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name != "SamotionError":
+        from samotion.engines.packages import require_packages
+
+        require_packages()  # one line with the command that helps, where OpenCV or ONNX Runtime is missing or broken
     return getattr(importlib.import_module(_HOMES[name]), name)
 
 

@@ -47,3 +47,13 @@ def test_one_line_and_status_2(tmp_path: Path, case: str) -> None:
     assert problem in done.stderr
     assert remedy in done.stderr
     assert not (tmp_path / "out").exists()
+
+
+def test_the_library_raises_the_same_line(tmp_path: Path) -> None:
+    (tmp_path / "cv2.py").write_text("raise ModuleNotFoundError(name='cv2')")
+    there = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    code = "import samotion\ntry:\n    samotion.load()\nexcept samotion.SamotionError as error:\n    print(error)"
+    command, environment = [sys.executable, "-c", code], os.environ | {"PYTHONPATH": there}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("cv2 is not installed; pip install")
+    assert not done.stderr
