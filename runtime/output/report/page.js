@@ -13,6 +13,7 @@ const context = canvas.getContext("2d");
 const film = $("film");
 const layer = new OffscreenCanvas(width, height);
 const pixels = new ImageData(width, height);
+const ids = new Uint16Array(width * height); // the object that each pixel shows
 const words = new Uint32Array(pixels.data.buffer); // a pixel each: alpha, blue, green, red from the top byte down
 const shown = new Set(data.objects.map((object) => object.id));
 let runs, starts, windows;
@@ -58,23 +59,40 @@ function windowsOf(buffer) {
   });
 }
 
-function colour(id, alpha = 255) {
-  const [red, green, blue] = data.colours[(id - 1) % data.colours.length];
+function word([red, green, blue], alpha) {
   return ((alpha << 24) | (blue << 16) | (green << 8) | red) >>> 0;
 }
 
 function drawMasks(frame) {
+  const opacity = Math.round(2.55 * $("opacity").value);
+  ids.fill(0);
   words.fill(0);
   for (let at = starts[frame], pixel = 0; pixel < words.length; at += 2) {
     const id = runs[at];
     const end = pixel + runs[at + 1];
-    if (id && shown.has(id)) words.fill(colour(id), pixel, end);
+    if (id && shown.has(id)) {
+      ids.fill(id, pixel, end);
+      words.fill(word(colourOf(id), opacity), pixel, end);
+    }
     pixel = end;
   }
+  drawOutlines();
   layer.getContext("2d").putImageData(pixels, 0, 0);
-  context.globalAlpha = $("opacity").value / 100;
   context.drawImage(layer, 0, 0);
-  context.globalAlpha = 1;
+}
+
+/* Halfway to white, as in overlay.mp4: half the palette is too dark for an outline. */
+function drawOutlines() {
+  for (let pixel = 0; pixel < ids.length; pixel++) {
+    const id = ids[pixel];
+    if (!id) continue;
+    const inside = ids[pixel - 1] === id && ids[pixel + 1] === id && ids[pixel - width] === id && ids[pixel + width] === id;
+    if (!inside) words[pixel] = word(colourOf(id).map((value) => (value + 255) >> 1), 255);
+  }
+}
+
+function colourOf(id) {
+  return data.colours[(id - 1) % data.colours.length];
 }
 
 /* Blue stays, grey may be either, orange moves: told apart also by those who see red and green alike. */
@@ -225,7 +243,7 @@ function objectRow(object) {
     draw(current);
   });
   const swatch = element("span", { className: "swatch" });
-  swatch.style.background = `rgb(${data.colours[(object.id - 1) % data.colours.length].join(" ")})`;
+  swatch.style.background = `rgb(${colourOf(object.id).join(" ")})`;
   const parts = runsOf(object.states);
   const strip = element("button", { type: "button", className: "strip" });
   for (const { state, start, end } of parts) {
