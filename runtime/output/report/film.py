@@ -10,7 +10,8 @@ from samotion.runtime.output.overlay import ENCODING
 from samotion.runtime.values import Bytes
 
 KEY_EVERY = 12  # frames, at most so many are decoded to jump to one
-FRAME_BITS = 160_000  # at most, on average over a second: 300 frames are under 6 MB whatever they show
+FRAME_BITS = 160_000  # at most, on average: 300 frames are under 7 MB whatever they show
+SAVED_FRAMES = 25  # whose bits a frame may take at once, such as the first; by frames, as rates may be very low
 OPTIONS = {**ENCODING, "crf": "27", "g": str(KEY_EVERY)}
 
 
@@ -18,10 +19,9 @@ class Film:
     """Writes pictures (H, W, 3) RGB of even sides, one after the other. Raises OSError where writing fails."""
 
     def __init__(self, path: Path, rate: Fraction, size: tuple[int, int]) -> None:
-        bits = str(round(FRAME_BITS * rate))
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
-        options = {**OPTIONS, "maxrate": bits, "bufsize": bits}
-        self._stream = self._container.add_stream("libx264", rate=rate, options=options)
+        limits = {"maxrate": str(round(FRAME_BITS * rate)), "bufsize": str(FRAME_BITS * SAVED_FRAMES)}
+        self._stream = self._container.add_stream("libx264", rate=rate, options=OPTIONS | limits)
         self._stream.height, self._stream.width = size
         self._stream.pix_fmt = "yuv420p"
         self._time_base = 1 / rate

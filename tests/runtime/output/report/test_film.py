@@ -4,15 +4,32 @@ from pathlib import Path
 import av
 import numpy as np
 
-from samotion.runtime.output.report.film import FRAME_BITS, Film
+from samotion.runtime.output.report.film import FRAME_BITS, SAVED_FRAMES, Film
+from samotion.runtime.values import Bytes
+
+
+def write(path: Path, rate: Fraction, pictures: list[Bytes]) -> list[Bytes]:
+    """Write a film and return its pictures as they are read again, each at its time."""
+    film = Film(path, rate, pictures[0].shape[:2])
+    for picture in pictures:
+        film.add(picture)
+    film.finish()
+    with av.open(str(path)) as read:
+        frames = list(read.decode(video=0))
+        assert [frame.time for frame in frames] == [float(n / rate) for n in range(len(pictures))]
+        return [frame.to_ndarray(format="rgb24") for frame in frames]
 
 
 def test_noise_stays_within_the_bits_a_frame(tmp_path: Path) -> None:
-    rng, path = np.random.default_rng(0), tmp_path / "film"
-    film = Film(path, Fraction(5), (270, 480))
-    for _ in range(20):
-        film.add(rng.integers(0, 256, (270, 480, 3), np.uint8))
-    film.finish()
-    assert path.stat().st_size < (20 + 5) * FRAME_BITS / 8 * 1.1  # and what the encoder may have saved in a second
-    with av.open(str(path)) as read:
-        assert [frame.time for frame in read.decode(video=0)] == [n / 5 for n in range(20)]
+    rng = np.random.default_rng(0)
+    write(tmp_path / "film", Fraction(5), [rng.integers(0, 256, (270, 480, 3), np.uint8) for _ in range(60)])
+    assert (tmp_path / "film").stat().st_size < (60 + SAVED_FRAMES) * FRAME_BITS / 8 * 1.1
+
+
+def test_a_frame_every_ten_seconds_looks_as_good(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (27, 48, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+    far = [
+        np.abs(coarse.astype(int) - found).mean() for found in write(tmp_path / "film", Fraction(1, 10), [coarse] * 3)
+    ]
+    assert max(far) < 16  # half of the colour's pixels are not kept

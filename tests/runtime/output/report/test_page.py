@@ -10,7 +10,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 from tests.support.browser import browser, opened
 from tests.support.made_results import made_result, made_windows
+from tests.support.video_files import picture, write_video
 
+from samotion.runtime.cli import main
 from samotion.runtime.output.report import page as report
 from samotion.runtime.output.report.page import page_size
 from samotion.runtime.result import Result
@@ -72,6 +74,14 @@ def test_one_file_that_nothing_is_left_beside_and_that_is_replaced(written: Path
     result.save(tmp_path, report=True)
     folder = result.save(tmp_path)
     assert not (folder / "report.html").exists()
+
+
+def test_the_command_writes_it_too(tmp_path: Path) -> None:
+    write_video(tmp_path / "dog.mp4", [picture(48, 64, shade) for shade in (0, 40, 80)])
+    assert main([str(tmp_path / "dog.mp4"), "--report", "--quiet", "--max-tracks", "32", "-o", str(tmp_path)]) == 0
+    text = (tmp_path / "dog/report.html").read_text()
+    assert '"Provider": "cpu"' in text
+    assert '"max_tracks": 32' in text
 
 
 def test_frames_past_the_most_are_left_out_and_told(
