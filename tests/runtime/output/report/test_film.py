@@ -17,7 +17,7 @@ def write(path: Path, rate: Fraction, pictures: list[Bytes]) -> list[Bytes]:
     with av.open(str(path)) as read:
         frames = list(read.decode(video=0))
         assert [frame.time for frame in frames] == [float(n / rate) for n in range(len(pictures))]
-        return [frame.to_ndarray(format="rgb24") for frame in frames]
+        return [np.asarray(frame.to_ndarray(format="rgb24"), np.uint8) for frame in frames]
 
 
 def test_noise_stays_within_the_bits_a_frame(tmp_path: Path) -> None:
