@@ -6,6 +6,7 @@ Messages carry paths and outcomes, never frames.
 import importlib.util
 import logging
 import os
+import socket
 from collections.abc import Sequence
 from dataclasses import replace
 from types import TracebackType
@@ -19,6 +20,7 @@ from samotion.runtime.batch.worker import Request, Worker
 from samotion.runtime.console import note, told
 
 LOCAL = "local"
+ANSWER_SECONDS = 5.0
 CORES = 1  # of a worker on the CPU where --threads does not say
 
 
@@ -38,12 +40,8 @@ class RayPool:
         self._request = request
         self._gpu = request.provider != "cpu"
         self._cores = request.threads or CORES
-        try:
-            ray.init("local" if address == LOCAL else address, include_dashboard=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise EngineError(
-                f"--ray {address}: no cluster answers ({told(error)})", "start one: ray start"
-            ) from error
+        _require_answer(address)
+        ray.init("local" if address == LOCAL else address, include_dashboard=False, logging_level=logging.ERROR)
         have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.size = int(have.get("GPU", 0)) if self._gpu else int(have.get("CPU", 0)) // self._cores
         if self.size < 1:
@@ -91,6 +89,17 @@ class RayPool:
     def _actor(self) -> Any:
         options = {"num_gpus": 1} if self._gpu else {"num_cpus": self._cores}
         return self._ray.remote(_Actor).options(max_restarts=0, **options).remote(self._request, self._cores)
+
+
+def _require_answer(address: str) -> None:
+    """Raise EngineError where nobody listens at ``address``: Ray would try for minutes, then end the process."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal():
+        return
+    try:
+        socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
+    except OSError as error:
+        raise EngineError(f"--ray {address}: no cluster answers ({told(error)})", "start one: ray start") from error
 
 
 class _Actor:
