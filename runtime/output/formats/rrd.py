@@ -1,15 +1,12 @@
 """Rerun: a recording of frames, masks and tracks, to scrub through in its viewer."""
 
 import errno
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import rerun
 
 from samotion.runtime.output.formats.format import Format, MaskFrame, Target
 from samotion.runtime.output.palette import davis_palette
-from samotion.runtime.output.record import Record
 from samotion.runtime.values import Bytes, Float
 
 QUALITY = 90  # of JPEG
@@ -49,17 +46,19 @@ class Rrd(Format):
         points = (window.tracks.xy[shown, at] + 0.5) * scale  # Rerun's pixels have their centre at 0.5
         log("video/tracks", rerun.Points2D(points, colors=_colours(window.labels.probability[shown]), radii=1.5))
 
-    def finish(self, record: Record, names: Sequence[str]) -> dict[str, Any]:  # noqa: ARG002
-        """Write what is still on its way."""
-        try:
-            self._recording.flush(timeout_sec=FLUSH_SECONDS)
-        except RuntimeError as error:  # what Rerun makes of a full disk, whose thread has logged the cause
-            raise OSError(errno.EIO, str(error), str(self._path)) from error
-        return {}
+        if frame.index == len(window.clip.frames) - 1:
+            self._flush()
 
     def close(self) -> None:
         """Close the file."""
         self._recording.disconnect()
+
+    def _flush(self) -> None:
+        """Wait until all is written: what is on its way takes memory, and its failure is told only here."""
+        try:
+            self._recording.flush(timeout_sec=FLUSH_SECONDS)
+        except RuntimeError as error:  # what Rerun makes of a full disk, whose thread has logged the cause
+            raise OSError(errno.EIO, str(error), str(self._path)) from error
 
     def _name_objects(self, last: int) -> None:
         """Give the ids up to ``last`` their names and colours."""
