@@ -12,7 +12,7 @@ from samotion.runtime.output.formats.catalogue import DEFAULT, FORMATS
 FRAMES = 3000
 MOST = 1.3  # times the peak of davis alone
 
-# Three boxes go round in frames of 480×270, in windows of 120; the fourth object is new in each window.
+# Three boxes go round in frames of 640×360, in windows of 120; the fourth object is new in each window.
 PROGRAM = """
 import resource
 import sys
@@ -26,7 +26,7 @@ from samotion.runtime.output.writer import ResultWriter
 
 def label_maps(frames):
     for frame in range(frames):
-        labels = np.zeros((270, 480), np.uint16)
+        labels = np.zeros((360, 640), np.uint16)
         for own in (1, 2, 3, 4 + frame // 120):
             x = (frame * 2 + 40 * own) % 400
             labels[60 + 40 * (own % 4) :, x:][:30, :60] = own
