@@ -50,6 +50,8 @@ class Settings:
     """No point is queried on a frame that is blank or repeats the one before, nor does the motion network see it."""
     dynamic_above: float | None = None
     """Probability above which a track is dynamic. None, published: a ladder, for thousands of tracks."""
+    dynamic_least: float | None = None
+    """Where fewer than ten tracks are above ``dynamic_above``, it is lowered by tenths down to this. None: not."""
     best_three: bool = False
     """If no track passes, take the best three all the same. Published; off, so that "nothing moves" can be said."""
 

@@ -69,6 +69,8 @@ def asked(request: Request) -> str:
 
 def _settings(request: Request, manifest: Manifest) -> Settings:
     stated = Settings.published() if request.published else Settings().override(manifest.settings)
+    # What the motion network is told is no choice: its graph has that input or not.
+    stated = stated.override({"against_camera": manifest.settings.get("against_camera", False)})
     return stated.override(request.settings)
 
 

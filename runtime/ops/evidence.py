@@ -7,7 +7,9 @@ from samotion.runtime.values import Bool, Bytes
 
 CELLS = 32  # a frame is looked at as so many cells a side
 BLANK = 3.0  # grey levels: a frame whose cells differ by less shows nothing that could be followed
-SAME = 0.5  # grey levels: a frame none of whose cells differs by more from the last shown repeats it
+SAME = (
+    2.5  # grey levels, above what noise leaves of a cell: a frame no cell of which differs by more repeats the last
+)
 
 
 def informative(frames: Bytes) -> Bool:
@@ -15,8 +17,8 @@ def informative(frames: Bytes) -> Bool:
     seen = np.zeros(len(frames), np.bool_)
     last = None
     for index, frame in enumerate(frames):
-        cells = cv2.resize(frame, (CELLS, CELLS), interpolation=cv2.INTER_AREA).astype(np.float32)
-        blank = np.ptp(cells.mean(axis=2)) < BLANK
+        cells = cv2.resize(frame, (CELLS, CELLS), interpolation=cv2.INTER_AREA).mean(axis=2, dtype=np.float32)
+        blank = np.ptp(cells) < BLANK
         if not blank and (last is None or np.abs(cells - last).max() > SAME):
             seen[index], last = True, cells
     return seen

@@ -19,6 +19,7 @@ LONG_THRESHOLDS = (0.99, 0.98, 0.97, 0.96, 0.95)
 LONG_FRAMES = 300
 ENOUGH = 10
 LAST_RESORT = 3
+STEP = 0.1  # by which a bundle's own threshold is lowered
 # Tracks less likely to move than this may be clicked as background: those between may lie on an object.
 STILL = 0.3
 MOST_SCORES = 2**31 - 1  # of one tensor: TensorRT refuses more, and ONNX Runtime's CUDA kernels count in 32 bits
@@ -101,10 +102,19 @@ def attention_scores(tracks: int, frames: int) -> int:
     return tracks * max(tracks, frames**2)
 
 
+def thresholds(settings: Settings) -> tuple[float, ...]:
+    """Return the probabilities above which tracks are dynamic, the first that enough exceed being taken."""
+    above, least = settings.dynamic_above, settings.dynamic_least
+    if above is None:
+        return THRESHOLDS
+    lower = 0 if least is None else round(max(0.0, above - least) / STEP)
+    return tuple(above - STEP * index for index in range(lower + 1))
+
+
 def choose(probability: Float, frames: int, settings: Settings) -> Bool:
     """Return which tracks (N,) are dynamic; none, or the likeliest three, where no threshold finds enough."""
-    ladder = LONG_THRESHOLDS if frames > LONG_FRAMES else THRESHOLDS
-    for threshold in ladder if settings.dynamic_above is None else (settings.dynamic_above,):
+    long = settings.dynamic_above is None and frames > LONG_FRAMES
+    for threshold in LONG_THRESHOLDS if long else thresholds(settings):
         chosen = probability > threshold
         if chosen.sum() >= ENOUGH:
             return chosen

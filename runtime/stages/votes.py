@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages.motion import STILL, THRESHOLDS
+from samotion.runtime.stages.motion import STILL, thresholds
 from samotion.runtime.values import Float, MotionLabels, Prompt, TrackGroup, Tracks, Votes
 
 # A track counts in full this far beyond the threshold that makes it moving, or still, and not at all on it: one that
@@ -15,8 +15,7 @@ SURE_MOVING, SURE_STILL = 0.2, 0.15
 
 def sureness(labels: MotionLabels, settings: Settings) -> tuple[Float, Float]:
     """Return how much each dynamic and each still track counts by its probability of moving, 0 to 1."""
-    threshold = THRESHOLDS[-1] if settings.dynamic_above is None else settings.dynamic_above
-    moving = ((labels.probability[labels.dynamic] - threshold) / SURE_MOVING).clip(0, 1)
+    moving = ((labels.probability[labels.dynamic] - thresholds(settings)[-1]) / SURE_MOVING).clip(0, 1)
     still = ((STILL - labels.probability[labels.probability < STILL]) / SURE_STILL).clip(0, 1)
     return moving.astype(np.float32), still.astype(np.float32)
 

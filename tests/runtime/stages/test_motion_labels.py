@@ -17,7 +17,7 @@ from samotion.runtime.ops.global_motion import CHANNELS, GAPS
 from samotion.runtime.ops.numpy_ops import HOST
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages.motion import label
+from samotion.runtime.stages.motion import THRESHOLDS, choose, label, thresholds
 from samotion.runtime.stages.tracks import sample_queries
 from samotion.runtime.values import Clip, Float, Tracks
 
@@ -145,3 +145,14 @@ def test_nothing_moves_in_a_picture_that_is_repeated() -> None:
     bundle, _ = labelled(clip, Settings(skip_blank=True))
     assert not bundle.calls
     assert len(sample_queries(clip, Settings(skip_blank=True)))
+
+
+def test_a_threshold_is_lowered_where_too_few_tracks_are_above_it() -> None:
+    given = Settings(dynamic_above=0.6, dynamic_least=0.4)
+    assert thresholds(given) == pytest.approx([0.6, 0.5, 0.4])
+    assert thresholds(Settings(dynamic_above=0.6)) == (0.6,)
+    assert thresholds(Settings()) == THRESHOLDS
+    probability = np.repeat(np.array([0.7, 0.55, 0.45, 0.35], np.float32), 8)
+    assert choose(probability, 9, given).sum() == 16
+    assert choose(probability[8:], 9, given).sum() == 16
+    assert not choose(probability[24:], 9, given).any()
