@@ -177,7 +177,10 @@ NANO = Preset(
     settings={
         "max_tracks": 700,
         "motion_frames": 48,  # what it learnt from (export/training/motion_augment.py, LONGEST)
+        "against_camera": True,
+        "skip_blank": True,
         "dynamic_above": 0.6,
+        "dynamic_least": 0.4,
         "complete_within": 0.15,
         "prompt_step": 1,
         "clicks": 16,

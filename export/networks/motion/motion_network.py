@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from samotion.export.networks.motion.motion_blocks import FirstBlock, MotionParams, SecondBlock, SpaceTimeLayer
 from samotion.export.networks.spec import GraphSpec
+from samotion.runtime.ops.global_motion import CHANNELS, GAPS
 
 __all__ = ["NANO", "OFFICIAL", "MotionGraph", "MotionNetwork", "MotionParams", "example", "graphs"]
 
@@ -25,6 +26,7 @@ NANO = MotionParams(
     semantics=96,
     dropout=0.0,  # trained for minutes, it does not overfit
     depth_as_trained=False,
+    deviations=len(GAPS) * CHANNELS,
 )
 
 

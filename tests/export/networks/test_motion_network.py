@@ -102,7 +102,8 @@ import numpy as np, onnxruntime
 tracks, frames = 2000, 40
 seen = np.ones((tracks, frames), np.float32)
 given = {"xy": np.stack((seen, seen), -1), "visible": seen > 0, "visibility": seen, "confidence": seen,
-         "disparity": np.ones((frames, 4, 4), np.float32), "semantics": np.ones((tracks, 96), np.float32)}
+         "disparity": np.ones((frames, 4, 4), np.float32), "semantics": np.ones((tracks, 96), np.float32),
+         "deviations": np.ones((tracks, frames, 15), np.float32)}
 session = onnxruntime.InferenceSession(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 session.run(None, given)

@@ -21,6 +21,7 @@ from samotion.engines.bundle import EMBEDDED, Bundle
 from samotion.engines.machine import this_machine
 from samotion.engines.manifest import read
 from samotion.engines.trt.flavours import BACKENDS
+from samotion.export.networks.motion.motion_network import NANO
 from samotion.runtime.cli import DEMO
 from samotion.runtime.ops.cuda_ops import arrays_for
 from samotion.runtime.ops.interface import Arrays
@@ -99,14 +100,14 @@ def same(found: Found, wanted: Found) -> None:
     np.testing.assert_array_equal(found.masks.values, wanted.masks.values)
 
 
-# With one object at once the two that are found take turns.
+# With one object at once those that are found take turns.
 @pytest.mark.parametrize(
     ("way", "most_objects", "memory"), [("as shipped", 16, None), ("as published", 1, 0)], indirect=["memory"]
 )
 def test_the_gpu_s_answers_are_the_cpu_s(
     way: str, most_objects: int, clip: Clip, wanted: dict[str, Found], memory: Memory
 ) -> None:
-    assert len(wanted[way].masks.values) > 1
+    assert len(wanted[way].masks.values) >= (2 if way == "as shipped" else 1)
     with stand_in_bundle(most_objects) as bundle:
         same(found_in(clip, bundle, way, arrays_for(bundle)), wanted[way])
         assert memory.count("alloc")
@@ -134,7 +135,9 @@ def came_and_went(memory: Memory, clip: Clip, found: Found, as_shipped: bool) ->
     pixels, objects = clip.frames[0].size // 3, len(found.masks.values)
     assert up.count(clip.frames.nbytes) == 1
     logits = 4 * objects * FRAMES * 64 * 64
-    assert sum(up) <= 1.1 * clip.frames.nbytes + as_shipped * logits
+    # What tracks do beside the camera is worked out on the host.
+    deviations = 4 * found.tracks.visible.size * NANO.deviations
+    assert sum(up) <= 1.1 * clip.frames.nbytes + as_shipped * logits + deviations
     masks = [logits] if as_shipped else [FRAMES * pixels] * objects
     assert down.count(masks[0]) == len(masks)
     tracks = sum(part.nbytes for part in vars(found.tracks).values()) + 8 * len(found.tracks.xy)
