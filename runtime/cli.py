@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from samotion.engines.errors import SamotionError
-from samotion.engines.hub import bundle_folder
 from samotion.engines.packages import require_packages
 from samotion.engines.program import run_program
 from samotion.engines.termination import interrupt_as_usual, leave_when_interrupted
@@ -46,6 +45,7 @@ def _run(inputs: list[str], args: argparse.Namespace) -> int:
     Settings().override(given)  # a setting out of range is reported before anything loads
     require_packages()
     chosen_formats(args.format, args.dilate)
+    from samotion.engines.hub import bundle_folder
     from samotion.runtime.batch.inputs import Shard
     from samotion.runtime.batch.job_list import Plan, run_job
     from samotion.runtime.batch.worker import Request
