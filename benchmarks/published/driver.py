@@ -57,11 +57,14 @@ class Published:
     encoded: int
 
 
-def segment(clip: Clip, bundle: OneByOne, settings: Settings) -> Published:
-    """Return the masks of ``clip`` (two frames at least) the published way."""
+def segment(clip: Clip, bundle: OneByOne, settings: Settings, sampled: bool = False) -> Published:
+    """Return the masks of ``clip`` (two frames at least) the published way.
+
+    sampled: follow the same points as samotion, and not the whole grid that they are drawn from.
+    """
     seconds: dict[str, float] = {}
     with _timed("tracks", seconds):
-        tracks = published_tracks.track(clip, bundle, settings)
+        tracks = published_tracks.track(clip, bundle, settings, sampled)
     with _timed("depth", seconds):
         disparity = published_tracks.depth(clip, bundle, settings)
     with _timed("features", seconds):

@@ -23,8 +23,11 @@ POINTS_AT_ONCE = 64
 FRAMES_AT_ONCE = 10
 
 
-def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
-    """Return the tracks that runtime.stages.tracks samples, following the whole grid of every query frame first."""
+def track(clip: Clip, bundle: Bundle, settings: Settings, sampled: bool = False) -> Tracks:
+    """Return the tracks that runtime.stages.tracks samples, following the whole grid of every query frame first.
+
+    sampled: follow the sample alone, with the rest of the published work.
+    """
     kept = sample_queries(clip, settings)
     size = bundle.manifest.tracker.size
     # Once for all points, as published.
@@ -36,12 +39,13 @@ def track(clip: Clip, bundle: Bundle, settings: Settings) -> Tracks:
     xy = np.empty((len(kept), len(frames), 2), np.float32)
     occlusion, distance = np.empty(xy.shape[:2], np.float32), np.empty(xy.shape[:2], np.float32)
     for frame in range(0, len(frames), settings.step):
-        points = np.insert(grid, 0, frame, axis=1).astype(np.float32)
+        own = np.flatnonzero(kept[:, 0] == frame)
+        followed, rows = (kept[own, 1:], np.arange(len(own))) if sampled else (grid, place[own])
+        points = np.insert(followed, 0, frame, axis=1).astype(np.float32)
         points[:, 1:] *= scale[::-1]
         found = [_follow(part, frames, bundle) for part in np.array_split(points, max(1, len(points) // POINTS))]
-        own = np.flatnonzero(kept[:, 0] == frame)
         for k, answer in enumerate((xy, occlusion, distance)):
-            answer[own] = np.concatenate([part[k] for part in found])[place[own]]
+            answer[own] = np.concatenate([part[k] for part in found])[rows]
     xy /= scale
     xy[np.arange(len(xy)), kept[:, 0]] = kept[:, :0:-1]
     return filter_tracks(xy, occlusion, distance, kept[:, 0])

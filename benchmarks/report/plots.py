@@ -7,7 +7,7 @@ from typing import Any
 
 from samotion.benchmarks.report.measurement import timings
 from samotion.benchmarks.report.noise import percentiles
-from samotion.benchmarks.report.tables import SIDES
+from samotion.benchmarks.report.tables import sides_of
 from samotion.engines.errors import EngineError, OutputError
 
 # The same result gives the same bytes: ids of clip paths are salted, and dates left out.
@@ -100,10 +100,11 @@ def _length(axes: Axes, found: list[Any]) -> None:
 
 def _orchestration(axes: Axes, record: dict[str, Any]) -> None:
     pairs = [pair for clip in record["clips"] for pair in clip["pairs"]]
-    stages = dict.fromkeys(stage for side in SIDES for stage in pairs[0][side]["stages"])
-    left = dict.fromkeys(SIDES, 0.0)
+    sides = sides_of(pairs)
+    stages = dict.fromkeys(stage for side in sides for stage in pairs[0][side]["stages"])
+    left = dict.fromkeys(sides, 0.0)
     for stage in stages:
-        for side in SIDES:
+        for side in sides:
             taken = [pair[side]["stages"][stage] for pair in pairs if stage in pair[side]["stages"]]
             if taken:
                 wide = percentiles([taken])["p50"]

@@ -94,6 +94,18 @@ def box(x: int, width: int = 4, frames: int = 3) -> np.ndarray:
     return mask
 
 
+def test_with_the_same_tracks_the_masks_are_the_same_and_fewer_points_are_followed(clip: Clip) -> None:
+    with CountingBundle.load() as bundle:
+        settings = Settings().override(bundle.settings).override(orchestration.QUICK | orchestration.WHOLE)
+        found, followed = {}, {}
+        for sampled in (False, True):
+            bundle.counts.clear()
+            found[sampled] = driver.segment(clip, bundle, settings, sampled).masks
+            followed[sampled] = bundle.counts["track_head"]
+    assert (mean_iou(found[True], found[False]) or 0) > 0.999
+    assert followed[True] <= followed[False] / 2
+
+
 def test_mean_iou_pairs_objects_in_any_order_and_counts_those_left_over_as_nothing() -> None:
     a, b = box(0), box(10)
     assert mean_iou(masks_of(a, b), masks_of(b, a)) == 1
