@@ -7,12 +7,15 @@ import dataclasses
 import json
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from tests.support.seen_weights import write_seen_weights
 from tests.support.video_files import picture, write_image
 
 from samotion.engines.bundle import Bundle
@@ -84,3 +87,21 @@ def test_the_whole_system_runs(fast: Path, tmp_path: Path) -> None:
     masks = sorted((out / "masks").iterdir())
     assert [np.asarray(Image.open(mask)).shape for mask in masks] == [(48, 64)] * 3
     assert peak() < MEMORY
+
+
+@pytest.mark.parametrize("preset", ["fast", "paper"])
+def test_a_clip_at_the_defaults_fits_the_memory(preset: str, tmp_path: Path) -> None:
+    """40 frames of 854×480 with 5000 tracks, under weights with which all are seen, move and make objects."""
+    write_seen_weights(preset, tmp_path / "weights")
+    bundle = tmp_path / preset
+    assert export(["--preset", preset, "--weights", str(tmp_path / "weights"), "-o", str(bundle)]) == 0
+    (tmp_path / "clip").mkdir()
+    for index in range(40):
+        write_image(tmp_path / "clip" / f"{index:02}.png", np.roll(picture(480, 854), 3 * index, axis=1))
+    command = [sys.executable, "-m", "samotion.runtime.cli", str(tmp_path / "clip"), "-o", str(tmp_path / "out")]
+    subprocess.run([*command, "--engines", str(bundle), "--quiet"], check=True)  # a process whose peak is its own
+    record = json.loads((tmp_path / "out" / "clip" / "result.json").read_text())
+    print(preset, record["seconds"], record["memory"])
+    assert {"motion", "masks"} <= set(record["seconds"])
+    assert record["memory"]["peak"] < MEMORY
+    shutil.rmtree(bundle)
