@@ -1,8 +1,7 @@
 """samotion-run --published: the published system's choices, whatever the bundle states; other options still count."""
 
-from contextlib import nullcontext
+import dataclasses
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -26,8 +25,9 @@ def settings_of(monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) ->
         raise Seen
 
     own = {"clicks": 8, "prompt_step": 4, "background_clicks": 8, "max_tracks": 700}
-    bundle = SimpleNamespace(settings=own, manifest=SimpleNamespace(precision="float32"))
-    monkeypatch.setattr(Bundle, "load", lambda *_, **__: nullcontext(bundle))
+    bundle = Bundle.load()
+    bundle.manifest = dataclasses.replace(bundle.manifest, settings=own)
+    monkeypatch.setattr(Bundle, "load", lambda *_, **__: bundle)
     monkeypatch.setattr(job, "stream", stop)
     (folder / "frames").mkdir(exist_ok=True)
     write_image(folder / "frames" / "0.png", picture(32, 32))

@@ -178,7 +178,8 @@ def test_more_objects_than_fit_are_worked_on_in_groups(clip: Clip, clicks: int) 
         for most in (None, 2)
     )
     assert whole.any()
-    np.testing.assert_array_equal(parts, whole)
+    # Batches of another size add in another order: a logit next to 0 may fall on the other side.
+    assert np.mean(parts != whole) < 1e-4
 
 
 def test_memories_that_no_frame_reads_are_not_encoded(clip: Clip) -> None:

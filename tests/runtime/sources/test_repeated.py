@@ -39,7 +39,8 @@ def test_thirty_files_leave_nothing_open(tmp_path: Path) -> None:
     threads, descriptors = counts()
     assert threads <= before[0] + 1  # the last reader may be about to end
     assert descriptors <= before[1]
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss <= memory + 64 * 1024
+    # Kept decoders would take 18 MB a large file. In a large process the allocator alone moves by some tens of MB.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss <= memory + 128 * 1024
 
 
 def test_a_fork_after_use_works() -> None:
