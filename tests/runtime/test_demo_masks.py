@@ -2,11 +2,17 @@
 
 Record them again after a change that is meant to move masks, such as another shipped bundle:
 
-    python -m tests.runtime.test_demo_masks
+    SAMOTION_DAVIS=davis2016/val python -m tests.runtime.test_demo_masks
+
+Two DAVIS clips, whose frames are not part of the project, are held by hashes where SAMOTION_DAVIS names the folder of
+``<clip>/frames``.
 """
 
+import hashlib
+import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -22,6 +28,8 @@ from samotion.runtime.values import Bytes
 FILE = GOLDEN / "demo_masks.npz"
 RUNS = {"whole": (), "windows": ("--window", "24")}
 COMPUTE = ("numpy", "onnxruntime", "opencv-python", "av")  # the packages whose arithmetic counts
+DAVIS = os.environ.get("SAMOTION_DAVIS")
+CLIPS = ("dog", "car-roundabout")
 LEAST_IOU = 0.98  # of each object over the clip, where floating point rounds otherwise than where it was recorded
 
 
@@ -57,7 +65,27 @@ def test_masks_stay(name: str) -> None:
         assert same >= LEAST_IOU, f"object {number}: IoU {same:.4f}"
 
 
+def digest(clip: str) -> str:
+    """Return a hash of every mask that samotion-run writes of a DAVIS clip."""
+    with tempfile.TemporaryDirectory() as out:
+        frames = str(Path(str(DAVIS), clip, "frames"))
+        assert main([frames, "--max-frames", "40", "--no-overlay", "--quiet", "-o", out]) == 0
+        files = sorted(Path(out, "frames", "masks").iterdir())
+        return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+@pytest.mark.skipif(not DAVIS, reason="SAMOTION_DAVIS names no folder of DAVIS clips")
+@pytest.mark.parametrize("clip", CLIPS)
+def test_masks_of_real_clips_stay(clip: str) -> None:
+    golden = np.load(FILE)
+    if golden["rounding"] != rounding():
+        pytest.skip(f"recorded where floating point rounds otherwise: {golden['rounding']}")
+    assert golden[clip] == digest(clip)
+
+
 if __name__ == "__main__":
-    maps = {name: drawn(options) for name, options in RUNS.items()}
+    maps: dict[str, Any] = {name: drawn(options) for name, options in RUNS.items()}
+    assert DAVIS, "SAMOTION_DAVIS names the folder of DAVIS clips"
+    maps |= {clip: digest(clip) for clip in CLIPS}
     np.savez_compressed(FILE, allow_pickle=False, bundle=bundle(), rounding=rounding(), **maps)
     print(f"{FILE}: {FILE.stat().st_size} bytes, {rounding()}")
