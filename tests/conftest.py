@@ -3,6 +3,7 @@
 GPU tests are skipped where there is no GPU, and nowhere else.
 """
 
+import logging
 import os
 from collections.abc import Generator
 from functools import cache
@@ -16,6 +17,16 @@ settings.register_profile("no deadline", deadline=None)
 settings.load_profile("no deadline")
 
 UNFIT = "has no kernels for compute capability"  # what a backend says of a GPU that it does not know
+
+
+@pytest.fixture(autouse=True)
+def heard_loggers() -> None:
+    """Let the package's warnings be heard, whatever a library that another test loaded did to all loggers."""
+    logging.disable(logging.NOTSET)
+    for name, logger in logging.Logger.manager.loggerDict.items():
+        if name.split(".")[0] == "samotion" and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
+            logger.setLevel(logging.NOTSET)
 
 
 @cache

@@ -40,7 +40,8 @@ def test_thirty_files_leave_nothing_open(tmp_path: Path) -> None:
     assert threads <= before[0] + 1  # the last reader may be about to end
     assert descriptors <= before[1]
     # Kept decoders would take 18 MB a large file. In a large process the allocator alone moves by some tens of MB.
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss <= memory + 128 * 1024
+    if memory < 2**20:  # KiB; the peak of a process that did much else before says nothing
+        assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss <= memory + 128 * 1024
 
 
 def test_a_fork_after_use_works() -> None:

@@ -47,5 +47,5 @@ except OSError as error:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_full_disk_is_an_error(name: str, tmp_path: Path) -> None:
     command = [sys.executable, "-c", PROGRAM, str(tmp_path), name]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=300)
     assert done.stdout == "OSError\n"
