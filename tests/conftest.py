@@ -27,6 +27,7 @@ def heard_loggers() -> None:
         if name.split(".")[0] == "samotion" and isinstance(logger, logging.Logger):
             logger.disabled, logger.propagate = False, True
             logger.setLevel(logging.NOTSET)
+    logging.getLogger("samotion").setLevel(logging.WARNING)  # whatever the root logger's level has become
 
 
 @cache
