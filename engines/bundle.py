@@ -7,10 +7,11 @@ from threading import Lock
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from samotion.engines.bundle_files import verify
 from samotion.engines.device import Device
 from samotion.engines.engine import Engine
 from samotion.engines.errors import BundleError, EngineError
-from samotion.engines.manifest import EMBEDDED, FILE, REMEDY, Manifest, read, verify
+from samotion.engines.manifest import EMBEDDED, FILE, REMEDY, Manifest, read
 from samotion.engines.ort.session import OnnxEngine, require
 from samotion.engines.preflight import require as require_plans
 from samotion.engines.trt.flavours import BACKENDS

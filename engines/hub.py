@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 
 from samotion.engines.atomic import atomic_folder
+from samotion.engines.bundle_files import verify
 from samotion.engines.cache import cache_folder
 from samotion.engines.errors import BundleError
-from samotion.engines.manifest import EMBEDDED, FILE, read, verify
+from samotion.engines.manifest import EMBEDDED, FILE, read
 from samotion.engines.packages import require_extra
 
 REPOSITORY = re.compile(r"([\w-][\w.-]*/[\w-][\w.-]*)(?:@([\w-][\w.-]*))?")  # org/name, or org/name@revision

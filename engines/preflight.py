@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from samotion.engines.bundle_files import hash_of, verify
 from samotion.engines.errors import BundleError, EngineError
 from samotion.engines.machine import Machine, this_machine
-from samotion.engines.manifest import EMBEDDED, Manifest, PlanEntry, hash_of, verify
+from samotion.engines.manifest import EMBEDDED, Manifest, PlanEntry
 from samotion.engines.trt.flavours import BACKENDS, OTHERWISE, TensorRT
 
 DRIVER = "install NVIDIA's driver, https://www.nvidia.com/drivers"

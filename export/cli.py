@@ -10,10 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from samotion.engines.atomic import atomic_folder
+from samotion.engines.bundle_files import must_be_bundle
 from samotion.engines.errors import SamotionError
-from samotion.engines.manifest import EMBEDDED, Manifest, must_be_bundle
+from samotion.engines.manifest import EMBEDDED, Manifest
 from samotion.engines.preflight import ONNX
-from samotion.engines.termination import unwind_when_terminated
+from samotion.engines.program import unwind_when_terminated
 from samotion.engines.trt.flavours import BACKENDS, Target
 from samotion.export.plans.add import add_plans, possible, tell_whether_it_fits
 

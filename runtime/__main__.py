@@ -1,6 +1,6 @@
 """``samotion-run``: signals are looked after before anything heavy is imported."""
 
-from samotion.engines.termination import leave_when_interrupted
+from samotion.engines.program import leave_when_interrupted
 
 leave_when_interrupted()
 

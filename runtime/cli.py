@@ -7,8 +7,7 @@ from pathlib import Path
 
 from samotion.engines.errors import SamotionError
 from samotion.engines.packages import require_packages
-from samotion.engines.program import run_program
-from samotion.engines.termination import interrupt_as_usual, leave_when_interrupted
+from samotion.engines.program import interrupt_as_usual, leave_when_interrupted, run_program
 from samotion.runtime.console import PROGRAM, fail
 from samotion.runtime.options import build_parser
 from samotion.runtime.output.formats.catalogue import chosen_formats

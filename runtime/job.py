@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from samotion.engines.bundle import Bundle
-from samotion.engines.termination import POLITE
+from samotion.engines.program import POLITE
 from samotion.runtime.machine import peak_memory
 from samotion.runtime.memory_budget import DEFAULT as DEFAULT_BUDGET
 from samotion.runtime.memory_budget import Fit, fit

@@ -7,9 +7,10 @@ import onnx
 from onnx import ValueInfoProto
 from onnx.external_data_helper import ExternalDataInfo
 
+from samotion.engines.bundle_files import hash_of
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import EngineError
-from samotion.engines.manifest import GraphEntry, hash_of
+from samotion.engines.manifest import GraphEntry
 
 OPSET = 20
 # Protobuf ends at 2 GB; well before, weights in a file beside the graph are mapped instead of parsed and copied.

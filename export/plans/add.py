@@ -5,8 +5,9 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from samotion.engines.bundle_files import verify
 from samotion.engines.machine import this_machine
-from samotion.engines.manifest import Manifest, PlanEntry, read, save, verify
+from samotion.engines.manifest import Manifest, PlanEntry, read, save
 from samotion.engines.preflight import ONNX, check, table
 from samotion.engines.trt.flavours import BACKENDS, Target
 from samotion.export.plans.build import build

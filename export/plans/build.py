@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 
 from samotion.engines.atomic import atomic_file, locked
+from samotion.engines.bundle_files import PLAN, hash_of, verify
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import BundleError, EngineError, OutputError
 from samotion.engines.machine import Machine, this_machine
-from samotion.engines.manifest import PLAN, Manifest, PlanEntry, hash_of, read, save, verify
+from samotion.engines.manifest import Manifest, PlanEntry, read, save
 from samotion.engines.trt.flavours import BACKENDS, Target, TensorRT
 from samotion.engines.trt.log import first_reason, logger, monitor
 from samotion.export.plans.profiles import Profile, profile

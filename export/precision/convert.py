@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from samotion.engines.atomic import atomic_folder
+from samotion.engines.bundle_files import must_be_bundle, verify
 from samotion.engines.errors import BundleError, OutputError, SamotionError
-from samotion.engines.manifest import EMBEDDED, GraphEntry, Manifest, must_be_bundle, read, save, verify
+from samotion.engines.manifest import EMBEDDED, GraphEntry, Manifest, read, save
 from samotion.engines.ort.session import CPU, PROVIDERS, Execution, require
 from samotion.export.graph.file import LARGEST_INSIDE, entry_of
 from samotion.export.graph.fp16_emulation import rounded

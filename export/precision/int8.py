@@ -13,8 +13,9 @@ from onnx import ModelProto
 from samotion.calibration.comparison.end_to_end import means
 from samotion.calibration.recording.activations import Inputs
 from samotion.calibration.recording.ranges import Deviation
+from samotion.engines.bundle_files import verify
 from samotion.engines.errors import BundleError
-from samotion.engines.manifest import GraphEntry, Manifest, read, save, verify
+from samotion.engines.manifest import GraphEntry, Manifest, read, save
 from samotion.engines.ort.session import CPU, Execution
 from samotion.export.graph.file import LARGEST_INSIDE, entry_of
 from samotion.export.graph.index import load

@@ -7,8 +7,8 @@ from safetensors.torch import save_file
 
 from samotion.engines.atomic import atomic_folder
 from samotion.engines.bundle import Bundle
+from samotion.engines.bundle_files import must_be_bundle
 from samotion.engines.errors import CheckpointError
-from samotion.engines.manifest import must_be_bundle
 from samotion.export.bundle import write
 from samotion.export.presets import NANO
 from samotion.export.weights.load import random_state

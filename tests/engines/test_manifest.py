@@ -13,8 +13,9 @@ from onnx.external_data_helper import convert_model_to_external_data
 from tests.support.tiny_bundle import tiny_bundle
 
 from samotion.engines.bundle import Bundle
+from samotion.engines.bundle_files import hash_of, must_be_bundle
 from samotion.engines.errors import BundleError
-from samotion.engines.manifest import EMBEDDED, FILE, hash_of, must_be_bundle, read
+from samotion.engines.manifest import EMBEDDED, FILE, read
 from samotion.runtime.cli import main
 
 Change = Callable[[dict[str, Any]], object]

@@ -11,9 +11,10 @@ import pytest
 from tests.support.tiny_bundle import tiny_bundle
 
 from samotion.engines.bundle import Bundle
+from samotion.engines.bundle_files import hash_of
 from samotion.engines.errors import EngineError
 from samotion.engines.machine import Gpu, Machine, this_machine
-from samotion.engines.manifest import EMBEDDED, FILE, GRAPHS, Manifest, PlanEntry, hash_of, read, save
+from samotion.engines.manifest import EMBEDDED, FILE, GRAPHS, Manifest, PlanEntry, read, save
 from samotion.engines.preflight import check, rebuild, require, table
 from samotion.engines.trt.flavours import BACKENDS, RTX, Target
 from samotion.export.cli import main

@@ -13,7 +13,8 @@ from tests.fuzz.harness import Case, damaged
 from tests.support.tiny_bundle import tiny_bundle
 
 from samotion.engines.bundle import Bundle
-from samotion.engines.manifest import EMBEDDED, FILE, GRAPHS, hash_of, read
+from samotion.engines.bundle_files import hash_of
+from samotion.engines.manifest import EMBEDDED, FILE, GRAPHS, read
 from samotion.export.plans.profiles import profile
 from samotion.runtime.settings import Settings
 

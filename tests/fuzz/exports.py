@@ -13,7 +13,8 @@ from typing import Any
 from tests.fuzz.harness import Case
 from tests.support.tiny_bundle import tiny_bundle
 
-from samotion.engines.manifest import Manifest, read, verify
+from samotion.engines.bundle_files import verify
+from samotion.engines.manifest import Manifest, read
 from samotion.export import cli
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)

@@ -5,6 +5,7 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
+from samotion.engines.bundle_files import hash_of
 from samotion.engines.engine import TensorSpec
 from samotion.engines.manifest import (
     GRAPHS,
@@ -14,7 +15,6 @@ from samotion.engines.manifest import (
     MasksInput,
     SemanticsInput,
     TrackerInput,
-    hash_of,
     read,
     save,
 )

@@ -12,16 +12,10 @@ from onnx import TensorProto, helper
 from tests.support.tiny_bundle import tiny_bundle
 
 from samotion.engines.bundle import Bundle
+from samotion.engines.bundle_files import hash_of
 from samotion.engines.errors import BundleError, EngineError, OutputError
 from samotion.engines.machine import Machine
-from samotion.engines.manifest import (
-    EMBEDDED,
-    FILE,
-    GRAPHS,
-    hash_of,
-    read,
-    save,
-)
+from samotion.engines.manifest import EMBEDDED, FILE, GRAPHS, read, save
 from samotion.engines.trt.flavours import Target
 from samotion.export.cli import main
 from samotion.export.plans.build import build

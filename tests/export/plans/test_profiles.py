@@ -6,14 +6,7 @@ import pytest
 
 from samotion.engines.engine import TensorSpec
 from samotion.engines.errors import EngineError
-from samotion.engines.manifest import (
-    EMBEDDED,
-    GRAPHS,
-    DepthInput,
-    MasksInput,
-    SemanticsInput,
-    read,
-)
+from samotion.engines.manifest import EMBEDDED, GRAPHS, DepthInput, MasksInput, SemanticsInput, read
 from samotion.export.plans.profiles import FIXED, profile, ranges
 from samotion.runtime.ops.preprocess import FRAMES_A_BATCH
 from samotion.runtime.settings import Settings
