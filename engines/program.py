@@ -17,7 +17,7 @@ def run_program(main: Callable[[], int], name: str) -> NoReturn:
     """Run ``main`` as the program ``name`` and end with its status.
 
     A standard stream that is closed swallows what is written; so does standard error where it fails. Standard
-    output that fails is told in one line, with status 2.
+    output that fails is reported in one line, with status 2.
     """
     _secure_streams()
     unwind_when_terminated()

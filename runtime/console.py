@@ -17,11 +17,11 @@ def note(text: str) -> None:
 
 def fail(error: SamotionError) -> int:
     """Say what went wrong and return the exit status."""
-    print(f"{PROGRAM}: error: {told(error)}", file=sys.stderr, flush=True)
+    print(f"{PROGRAM}: error: {message_of(error)}", file=sys.stderr, flush=True)
     return FAILED
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     """Return an error as one line."""
     return one_line(" ".join(str(error).split())) or type(error).__name__
 

@@ -180,7 +180,7 @@ def _encoders() -> Iterator[Fact]:
     try:
         from av import Codec
         from av.codec.codec import UnknownCodecError
-    except ImportError:  # told among the versions, with what to do
+    except ImportError:  # the versions report it, with what to do
         return
     for name, use in ENCODERS.items():
         try:

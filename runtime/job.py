@@ -33,7 +33,7 @@ STOPPING = b"ending: what was read until now is still worked on; once more keeps
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """How inputs are processed. budget: bytes of memory, None for the default. note: told what a user should know.
+    """How inputs are processed. budget: bytes of memory, None for the default. note: receives lines for the user.
 
     about: what else result.json says, asked when all else is done. formats, dilate, report: see ResultWriter.
     """
@@ -115,7 +115,7 @@ def _fitted(first: Frame, job: Job) -> Fit:
 
 
 def _memory(fitted: Fit, note: Callable[[str], None]) -> dict[str, Any]:
-    """Return what result.json says of memory; a budget that did not hold is told."""
+    """Return what result.json says of memory; a budget that did not hold is reported."""
     peak = peak_memory()
     if peak is not None and peak > fitted.budget:
         note(f"the memory budget of {fitted.budget / 2**30:.2f} GiB did not hold: {peak / 2**30:.2f} GiB were used")

@@ -45,7 +45,7 @@ class Settings:
     For a network that learnt from shorter clips than it is given. None, published: the whole clip.
     """
     against_camera: bool = False
-    """The motion network is told as well what each track does beside the camera's motion. Published: not."""
+    """The motion network is also given what each track does beside the camera's motion. Published: not."""
     skip_blank: bool = False
     """No point is queried on a frame that is blank or repeats the one before, nor does the motion network see it."""
     dynamic_above: float | None = None

@@ -61,7 +61,7 @@ class TimeLeft:
 
     @property
     def seconds(self) -> float | None:
-        """How long the rest will take, None where that cannot be told yet."""
+        """How long the rest will take, None as long as that is unknown."""
         if self._all is None or not self._units:
             return None
         units = self._units - self._ended

@@ -19,7 +19,7 @@ Places = Mapping[str, Place]
 
 
 class Context:
-    """What runs a plan: it is told shapes and addresses, and enqueues runs on ``stream``.
+    """What runs a plan: it is given shapes and addresses, and enqueues runs on ``stream``.
 
     context: TensorRT's. outputs: their names. scratch: memory of activations, which contexts of one stream share.
     failed: makes the error where TensorRT refuses. answers: the outputs' shapes, once fitted.

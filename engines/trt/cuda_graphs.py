@@ -88,7 +88,7 @@ class Graphs:
     """The graphs of one plan: a shape that comes again is recorded, and from then on launched.
 
     A graph reads and writes where it did when it was recorded: inputs are copied to ``buffers``, by tensor, and
-    answers from there. Each has a context of its own (``new_context``), for what a context is told later would change
+    answers from there. Each has a context of its own (``new_context``), for what a context is given later changes
     what its graph does. name: the plan's. scratch: what these contexts work in. A plan that cannot be recorded, for
     itself or for want of memory, runs without, by the same kernels, with a warning. Raises EngineError where NVIDIA's
     bindings are missing.

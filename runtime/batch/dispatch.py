@@ -47,7 +47,7 @@ class _Running:
 class Dispatcher(Generic[Run]):
     """Keeps every worker of a pool at one input; what waits is only ever the inputs themselves.
 
-    limit: seconds that one input may take, None for any. tell: is told of every outcome as it comes.
+    limit: seconds that one input may take, None for any. tell: receives every outcome as it comes.
     """
 
     def __init__(self, pool: Pool[Run], limit: float | None, tell: Callable[[Input, Outcome], None]) -> None:
@@ -58,7 +58,7 @@ class Dispatcher(Generic[Run]):
         self._again: deque[tuple[Input, int]] = deque()
 
     def work_through(self, inputs: Iterable[Input]) -> None:
-        """Return when every input has had its outcome told."""
+        """Return when the outcome of every input has been reported."""
         fresh = iter(inputs)
         while True:
             while len(self._running) < self._pool.size and (following := self._next(fresh)):

@@ -38,7 +38,7 @@ def fingerprint(path: str, hashed: bool) -> dict[str, Any]:
 
 
 def is_done(out: Path, item: Input, request: str, hashed: bool) -> bool:
-    """Say whether ``out`` holds the whole answer to ``request`` for an input that has not changed since.
+    """Return whether ``out`` holds the whole answer to ``request`` for an input that has not changed since.
 
     result.json is written last and a folder appears whole, so its presence says that nothing is missing. hashed: what
     the bytes are decides, not when they were written.

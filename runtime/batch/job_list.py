@@ -16,7 +16,7 @@ from samotion.runtime.batch.inputs import Input, Shard, gather, read_list
 from samotion.runtime.batch.ledger import DONE, FAILED, Ledger, Outcome
 from samotion.runtime.batch.ray_pool import RayPool
 from samotion.runtime.batch.worker import Request, Worker, asked
-from samotion.runtime.console import PROGRAM, fail, note, told
+from samotion.runtime.console import PROGRAM, fail, message_of, note
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 
@@ -49,7 +49,7 @@ def run_job(given: Sequence[str], request: Request, plan: Plan) -> int:
     Raises SamotionError where nothing can be begun.
     """
     texts = [*given, *(read_list(plan.listing) if plan.listing else [])]
-    asked(request)  # a bundle that is not there is told before OUT is made
+    asked(request)  # a bundle that is not there is an error before OUT is made
     names = Ledger.names(request.out) if plan.resume else {}
     inputs: Sequence[Input] = gather(texts, plan.keep_tree, names)
     inputs = plan.shard.of(inputs) if plan.shard else inputs
@@ -74,11 +74,11 @@ def _attempt(worker: Worker, item: Input, log: "_Log") -> Outcome:
     try:
         return worker.run(item)
     except SamotionError as error:
-        return Outcome(FAILED, told(error))
+        return Outcome(FAILED, message_of(error))
     except Exception as error:
         log.status = BUG
         traceback.print_exc()
-        return Outcome(FAILED, f"a bug: {type(error).__name__}: {told(error)}")
+        return Outcome(FAILED, f"a bug: {type(error).__name__}: {message_of(error)}")
 
 
 class _Log:

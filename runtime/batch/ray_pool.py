@@ -17,7 +17,7 @@ from samotion.runtime.batch.dispatch import WorkerDied
 from samotion.runtime.batch.inputs import Input
 from samotion.runtime.batch.ledger import FAILED, Outcome
 from samotion.runtime.batch.worker import Request, Worker
-from samotion.runtime.console import note, told
+from samotion.runtime.console import message_of, note
 
 LOCAL = "local"
 ANSWER_SECONDS = 5.0
@@ -99,7 +99,9 @@ def _require_answer(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
     except OSError as error:
-        raise EngineError(f"--ray {address}: no cluster answers ({told(error)})", "start one: ray start") from error
+        raise EngineError(
+            f"--ray {address}: no cluster answers ({message_of(error)})", "start one: ray start"
+        ) from error
 
 
 class _Actor:
@@ -114,6 +116,6 @@ class _Actor:
         try:
             return self._worker.run(item)
         except SamotionError as error:
-            return Outcome(FAILED, told(error))
+            return Outcome(FAILED, message_of(error))
         except Exception as error:
-            return Outcome(FAILED, f"a bug: {type(error).__name__}: {told(error)}")
+            return Outcome(FAILED, f"a bug: {type(error).__name__}: {message_of(error)}")

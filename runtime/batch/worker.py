@@ -69,13 +69,13 @@ def asked(request: Request) -> str:
 
 def _settings(request: Request, manifest: Manifest) -> Settings:
     stated = Settings.published() if request.published else Settings().override(manifest.settings)
-    # What the motion network is told is no choice: its graph has that input or not.
+    # What the motion network is given is no choice: its graph has that input or not.
     stated = stated.override({"against_camera": manifest.settings.get("against_camera", False)})
     return stated.override(request.settings)
 
 
 class Worker:
-    """A loaded bundle; a context manager. note: told what a user should know. Raises what Bundle.load does."""
+    """A loaded bundle; a context manager. note: receives lines for the user. Raises what Bundle.load does."""
 
     def __init__(self, request: Request, note: Callable[[str], None]) -> None:
         self._request = request

@@ -77,7 +77,7 @@ def follow(
     """Return known objects in the window of ``network``: stage 2 on the points that they hold, else memory alone.
 
     tracks: all of the window's. The first ``shared`` frames keep the masks that the objects have there; from where
-    an object loses its points it has no masks (see holding).
+    an object loses its points it has no masks (see point_support).
     """
     masks = np.zeros((len(known), network.frames, *network.size), np.bool_)
     tails = [item.tail.last(shared) for item in known]

@@ -111,7 +111,7 @@ class _Object:
 def settled(states: Bytes) -> tuple[str | None, ...]:
     """Return in words what an object does on each frame, now that all is known: None before it is first seen.
 
-    states: (T,) of State, as the windows told them. Until it is seen again it was hidden, whatever a window took it
+    states: (T,) of State, as the windows gave them. Until it is seen again it was hidden, whatever a window took it
     for; after it was last seen, the windows' word stands.
     """
     names: list[str | None] = [State(state).name.lower() for state in states]

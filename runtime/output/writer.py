@@ -34,7 +34,7 @@ class ResultWriter:
 
     The formats that were asked for, each in files of its own. overlay.mp4: at the size of the processed frames.
     tracks.npz: xy in pixels of the processed frames, those of the second window as xy_1 and so on. result.json: what
-    finish() is told plus what was found; windows are [first, end) among the processed frames; each object's lists
+    finish() is given plus what was found; windows are [first, end) among the processed frames; each object's lists
     begin at processed frame ``start``; boxes are [x0, y0, x1, y1] with x1, y1 exclusive, areas count pixels, both at
     source size, null and 0 where an object is not seen.
 

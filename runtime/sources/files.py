@@ -39,7 +39,7 @@ MOST_LISTED = 8  # damaged frames named in one line
 class DecodedSource(Source):
     """Frames that FFmpeg decodes: upright, without sound, pixels as they are stored.
 
-    A damaged or lost frame is shown as the whole one before it and told in one warning at the end.
+    A damaged or lost frame is shown as the whole one before it; one warning at the end names them all.
     """
 
     def __init__(self, label: str, name: str, length: int | None, settings: Settings) -> None:
@@ -219,7 +219,7 @@ def reason(error: Exception) -> str:
 
 
 def _check_told_size(path: Path, errors: list[tuple[int, str, str]], max_pixels: int) -> None:
-    """Raise InputError where FFmpeg told of a frame beyond ``max_pixels``: it withholds its size then."""
+    """Raise InputError where FFmpeg reported a frame beyond ``max_pixels``: it withholds its size then."""
     for size in (OVERSIZE.search(text) for _, _, text in errors):
         if size is not None:
             check_pixels(str(path), int(size[1]), int(size[2]), max_pixels)

@@ -1,4 +1,4 @@
-"""Which frames of a stream are lost: told by the times of its packets, whatever a decoder says of them."""
+"""Which frames of a stream are lost, by the times of its packets, whatever a decoder says of them."""
 
 from fractions import Fraction
 

@@ -61,7 +61,7 @@ def contrast(vectors: Tensor, batch: Views) -> Tensor:
     """Return how badly patches (2n, P, D) of first views know their like in second views.
 
     Like are patches of the same clip's object and, on background, patches at the same place of the same frame. Other
-    background of the same frame counts neither way: a meadow is not to be told from itself.
+    background of the same frame counts neither way: a meadow is not to be separated from itself.
     """
     count = len(vectors) // 2
     first, second = (part.flatten(0, 1) for part in vectors.chunk(2))

@@ -54,7 +54,7 @@ class Rrd(Format):
         self._recording.disconnect()
 
     def _flush(self) -> None:
-        """Wait until all is written: what is on its way takes memory, and its failure is told only here."""
+        """Wait until all is written: what is on its way takes memory, and its failure is reported only here."""
         try:
             self._recording.flush(timeout_sec=FLUSH_SECONDS)
         except RuntimeError as error:  # what Rerun makes of a full disk, whose thread has logged the cause

@@ -53,7 +53,7 @@ class Page:
         self._frames = 0
 
     def add(self, frame: MaskFrame) -> None:
-        """Take the next frame; those after MOST_FRAMES are left out, which is told."""
+        """Take the next frame; those after MOST_FRAMES are left out, with a warning."""
         if frame.number == MOST_FRAMES:
             log.warning("%s shows the first %d frames; the other files have all", NAME, MOST_FRAMES)
         if frame.number >= MOST_FRAMES:
