@@ -47,11 +47,13 @@ class Bundle:
         """Return the bundle in ``path`` (None: the shipped nano), every file checked against its hash.
 
         provider: "cpu", "cuda", "tensorrt" or "tensorrt-rtx". threads: CPU threads in all; 0 takes every core. Raises
-        BundleError for a missing or damaged bundle, EngineError for a provider that is unknown or not there, or whose
-        plans do not fit this machine (see preflight).
+        BundleError for a missing or damaged bundle, EngineError for threads that are no number, a provider that
+        is unknown or not there, and plans that do not fit this machine (see preflight).
         """
         if provider not in BACKENDS:
             require(provider)
+        if type(threads) is not int or threads < 0:
+            raise EngineError(f"threads is {threads!r:.40}, expected a whole number (0: every core)")
         folder = EMBEDDED if path is None else Path(path)
         while True:
             before = _identity(folder)

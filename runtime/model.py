@@ -120,13 +120,14 @@ class Model:
 
     def _open(self, source: Input, fps: Rate) -> Source:
         self._bundle.require_open()
-        rate = Fraction(fps).limit_denominator(1001)
-        if not rate > 0:
-            raise InputError(f"fps is {fps}, expected more than 0")
+        rate = _rate(fps)
         if isinstance(source, str | Path):
             return open_source(source, self.settings, rate)
         if isinstance(source, np.ndarray) and source.ndim != 4:
             raise InputError(f"frames are {source.dtype} {source.shape}, expected uint8 (frames, height, width, 3)")
+        if not isinstance(source, Iterable):
+            found = type(source).__name__
+            raise InputError(f"the source is {found}, expected a path, an array or an iterable of frames")
         return ArraySource(source, "frames", self.settings, rate)
 
     def _windows(self, source: Source, progress: Callback | bool) -> Generator[WindowResult, None, None]:
@@ -148,6 +149,17 @@ class Model:
             "input": {"path": source.label, **source.facts()},
             "settings": dataclasses.asdict(self.settings),
         }
+
+
+def _rate(fps: Rate) -> Fraction:
+    """Return frames a second as containers state them; raises InputError."""
+    try:
+        rate = Fraction(fps).limit_denominator(1001)
+    except (TypeError, ValueError, OverflowError):  # no number, not a number, infinite
+        rate = Fraction(0)
+    if not rate > 0:
+        raise InputError(f"fps is {fps!r:.40}, expected a number above 0")
+    return rate
 
 
 def _progress(wanted: Callback | bool, source: Source) -> Progress:

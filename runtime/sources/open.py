@@ -55,7 +55,8 @@ def open_source(given: Path | str, settings: Settings | None = None, fps: Fracti
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if PATTERN.search(label):
         return ImageSource(list_pattern(path), label, name, settings, fps)
-    raise InputError(f"{path}: no such file or folder")
+    remedy = "write numbered images as frames/%05d.png, or name their folder" if "*" in label else ""
+    raise InputError(f"{path}: no such file or folder", remedy)
 
 
 def clip_name(given: Path | str) -> str:

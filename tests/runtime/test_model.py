@@ -168,6 +168,8 @@ def test_a_forked_child_gets_an_error_and_ends() -> None:
         ([np.zeros((32, 32, 3), np.uint8), None], "frame 1 is NoneType"),
         ([], "no frame of it"),
         ("nowhere.mp4", "no such file"),
+        ("frames/*.png", "no such file or folder; write numbered images as frames/%05d.png"),
+        (None, "the source is NoneType, expected a path, an array or an iterable of frames"),
         ("camera:0", r"has no end; take its masks window by window"),
     ],
 )
@@ -176,6 +178,18 @@ def test_what_is_no_input_is_one_line(model: samotion.Model, source: object, wor
         model(source)  # type: ignore[arg-type]
 
 
-def test_an_unknown_setting_is_told_before_anything_loads() -> None:
+@pytest.mark.parametrize("fps", [0, -24, float("nan"), float("inf"), "fast", None])
+def test_a_rate_that_is_none_is_one_line(model: samotion.Model, frames: np.ndarray, fps: object) -> None:
+    with pytest.raises(samotion.SamotionError, match=r"fps is .*, expected a number above 0"):
+        model(frames, fps=fps)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", [-1, "2", 1.5, None])
+def test_a_number_of_threads_that_is_none_is_one_line(threads: object) -> None:
+    with pytest.raises(samotion.SamotionError, match=r"threads is .*, expected a whole number"):
+        samotion.load(threads=threads)  # type: ignore[arg-type]
+
+
+def test_an_unknown_setting_is_reported_before_anything_loads() -> None:
     with pytest.raises(samotion.SamotionError, match="unknown setting windows"):
         samotion.load("nowhere", windows=4)
