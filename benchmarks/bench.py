@@ -3,7 +3,6 @@
 import argparse
 import dataclasses
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -41,11 +40,6 @@ Exit status: 0 done, 2 something that cannot be used, such as a provider that is
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, compare, markdown, as asked; returns the exit status: 0 done, 2 a user's error."""
     return run_command(PROGRAM, build_parser().parse_args(argv), _run)
-
-
-def entry() -> None:
-    """Console script."""
-    sys.exit(main())
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -114,4 +108,4 @@ def _measured(args: argparse.Namespace) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    entry()
+    raise SystemExit(main())

@@ -3,7 +3,7 @@
 import importlib
 from types import ModuleType
 
-from samotion.engines.errors import EngineError, SettingsError
+from samotion.engines.errors import EngineError, SamotionError, SettingsError
 
 # By module: what it must have (two wheels of one module remove each other's files), how to install, how to repair it.
 CV2 = "opencv-python-headless"
@@ -16,6 +16,10 @@ MODULES = {
         "pip install --force-reinstall onnxruntime, or onnxruntime-gpu where that is installed",
     ),
 }
+
+# What only some commands need, by module: the extra that installs it.
+EXTRAS = dict.fromkeys(("einops", "matplotlib", "onnx", "onnxscript", "polygraphy", "safetensors", "torch"), "export")
+EXTRAS["scipy"] = "bench"
 
 
 def require_packages() -> None:
@@ -45,3 +49,12 @@ def require_extra(module: str, extra: str, user: str) -> ModuleType:
     except ImportError as error:
         missing = f"{user} needs {module}, which cannot be imported ({error})"
         raise SettingsError(missing, f"pip install 'samotion[{extra}]'") from error
+
+
+def explained(error: SamotionError | ModuleNotFoundError) -> SamotionError:
+    """Return what to install where a module of an extra is missing; another module's error is raised again."""
+    if isinstance(error, SamotionError):
+        return error
+    if error.name not in EXTRAS:
+        raise error
+    return EngineError(f"{error.name} is not installed", f"pip install 'samotion[cpu,{EXTRAS[error.name]}]'")

@@ -8,7 +8,11 @@ from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
 
+from samotion.engines.errors import SamotionError
+from samotion.engines.packages import explained
+
 FAILED = 2  # the status of what a user can set right
+INTERRUPTED = 130
 TERMINATING = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
 POLITE = (signal.SIGINT, *TERMINATING)
 
@@ -17,7 +21,8 @@ def run_program(main: Callable[[], int], name: str) -> NoReturn:
     """Run ``main`` as the program ``name`` and end with its status.
 
     A standard stream that is closed swallows what is written; so does standard error where it fails. Standard
-    output that fails is reported in one line, with status 2.
+    output that fails is one line with status 2. So is an error of the user's, and a package of an extra that is not
+    installed. An interrupt is one line with status 130.
     """
     _secure_streams()
     unwind_when_terminated()
@@ -25,6 +30,12 @@ def run_program(main: Callable[[], int], name: str) -> NoReturn:
         status = main()
     except SystemExit as stop:  # of argparse, or of a signal
         status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted", file=sys.stderr)
+        status = INTERRUPTED
+    except (SamotionError, ModuleNotFoundError) as error:
+        print(f"{name}: error: {one_line(' '.join(str(explained(error)).split()))}", file=sys.stderr)
+        status = FAILED
     sys.exit(tell("", name) or status)
 
 

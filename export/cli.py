@@ -14,7 +14,7 @@ from samotion.engines.bundle_files import must_be_bundle
 from samotion.engines.errors import SamotionError
 from samotion.engines.manifest import EMBEDDED, Manifest
 from samotion.engines.preflight import ONNX
-from samotion.engines.program import unwind_when_terminated
+from samotion.engines.program import run_program
 from samotion.engines.trt.flavours import BACKENDS, Target
 from samotion.export.plans.add import add_plans, possible, tell_whether_it_fits
 
@@ -59,9 +59,6 @@ def main(argv: list[str] | None = None) -> int:
     except SamotionError as error:
         print(f"samotion-export: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("samotion-export: interrupted", file=sys.stderr)
-        return 130
     where = options.output or options.source
     print(f"{where}: {manifest.name} {manifest.digest}, {manifest.precision}, {time.perf_counter() - begun:.0f} s")
     return 0
@@ -178,8 +175,7 @@ def _contradiction_of_precision(options: argparse.Namespace) -> str | None:
 
 def entry() -> None:
     """Run as a program: a polite kill cleans up as an interrupt does."""
-    unwind_when_terminated()
-    sys.exit(main())
+    run_program(main, "samotion-export")
 
 
 def build_parser() -> argparse.ArgumentParser:

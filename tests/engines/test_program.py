@@ -75,3 +75,35 @@ def test_ctrl_c_while_modules_load(tmp_path: Path, wait: float) -> None:
 
 def test_what_no_terminal_prints_is_escaped() -> None:
     assert one_line("a\nb\x1b[31m \udce9 é×") == "a\\nb\\x1b[31m \\udce9 é×"
+
+
+@pytest.mark.parametrize(
+    ("failure", "status", "line"),
+    [
+        ("KeyboardInterrupt()", 130, "prog: interrupted"),
+        ("EngineError('no room', 'make some')", 2, "prog: error: no room; make some"),
+        (
+            "ModuleNotFoundError(name='torch')",
+            2,
+            "prog: error: torch is not installed; pip install 'samotion[cpu,export]'",
+        ),
+    ],
+)
+def test_what_ends_a_program_is_one_line(failure: str, status: int, line: str) -> None:
+    lines = ("from samotion.engines.errors import EngineError", "def main():", f"    raise {failure}")
+    code = "\n".join([*lines, "from samotion.engines.program import run_program", "run_program(main, 'prog')"])
+    done = shell(code, "")
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", f"{line}\n")
+
+
+@pytest.mark.parametrize(("module", "extra"), [("cv2", "opencv-python-headless"), ("torch", "samotion[cpu,export]")])
+def test_commands_say_what_is_not_installed(module: str, extra: str, tmp_path: Path) -> None:
+    calls = {
+        "cv2": "from samotion.benchmarks.__main__ import entry; sys.argv = ['x', '--quick']",
+        "torch": f"from samotion.export.cli import entry; sys.argv = ['x', '--preset', 'nano', '-o', '{tmp_path}/b']",
+    }
+    done = shell(f"import sys; sys.modules['{module}'] = None; {calls[module]}; entry()", "")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert f"error: {module} is not installed; pip install" in done.stderr
+    assert extra in done.stderr
