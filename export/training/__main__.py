@@ -16,7 +16,7 @@ def commands(given: argparse.Namespace) -> dict[str, list[str]]:
     stamps = [] if given.stamps is None else ["--stamps", str(given.stamps)]
     photos = [] if given.photos is None else ["--photos", str(given.photos)]
     own = {
-        "motion": ["--davis", data, "--scenes", "0", *stamps, *photos],
+        "motion": ["--davis", data, *stamps, *photos],
         "masks": ["--data", data, *stamps, "--all"],
     }
     # Minutes end the training, not steps.

@@ -25,8 +25,10 @@ from samotion.runtime.stages.features import describe
 from samotion.runtime.stages.tracks import follow, sample_queries
 from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
-# Only geometry is looked at: light and lens cost time and change nothing.
-PLAIN = SceneSpec(blur=0, light=0, vignette=0, noise=0, jpeg=0)
+# Only geometry is looked at: light and lens cost time and change nothing. Much stands that looks like what moves.
+PLAIN = SceneSpec(
+    blur=0, light=0, vignette=0, noise=0, jpeg=0, scenery=(0, 5), nothing_moves=0.15, follow=0.4, look_alike=0.4
+)
 FAR = 2.0  # points far outside say nothing, but must stay finite
 POINTS = 1000  # exact tracks kept of a scene
 QUERY_STEP = 10  # frames between a scene's query frames, as in the pipeline

@@ -26,7 +26,7 @@ from samotion.runtime.values import Float, Int
 
 RATE = 2e-3
 BATCH = 3  # samples whose losses are averaged in a step
-REAL_SHARE = 0.6  # of the samples drawn, where there are real clips
+SHARES = {"clips": 0.45, "made": 0.25, "scenes": 0.3}  # of the samples drawn, of those that there are
 AVERAGED = 0.998  # weight of the past in the averaged weights
 WEIGHT_LIMIT = 10.0  # on positives: a clip with three moving tracks must not rule the step
 CHECK_SCENES = 40  # held-out scenes, by the seeds from CHECK_SEED on
@@ -80,12 +80,14 @@ def _bundle(arguments: argparse.Namespace) -> Bundle:
 
 
 def pick(data: Data, rng: np.random.Generator, recipe: Recipe) -> TrackSample:
-    """Draw a sample: a real clip, each as likely as any other, or a counterfactual one, or, without any, a scene."""
-    further = data.made if recipe.made and data.made else data.scenes if recipe.scenes else []
-    if data.clips and recipe.clips and (not further or rng.random() < REAL_SHARE):
+    """Draw a sample of a real clip, each as likely as any other, of a counterfactual one, or of a scene."""
+    kinds = [kind for kind in SHARES if getattr(data, kind) and getattr(recipe, kind)] or ["scenes"]
+    shares = np.array([SHARES[kind] for kind in kinds])
+    kind = kinds[int(rng.choice(len(kinds), p=shares / shares.sum()))]
+    if kind == "clips":
         chosen = data.clips[sorted(data.clips)[int(rng.integers(len(data.clips)))]]
     else:
-        chosen = further or data.scenes
+        chosen = data.made if kind == "made" else data.scenes
     return chosen[int(rng.integers(len(chosen)))]
 
 

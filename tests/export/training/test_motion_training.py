@@ -17,7 +17,7 @@ from samotion.engines.manifest import DepthInput, SemanticsInput, TrackerInput
 from samotion.export.networks.motion.motion_blocks import Attention
 from samotion.export.networks.motion.motion_network import NANO, MotionNetwork
 from samotion.export.training.motion import motion_augment
-from samotion.export.training.motion.motion_augment import PIXEL, draw
+from samotion.export.training.motion.motion_augment import draw
 from samotion.export.training.motion.motion_data import (
     TrackSample,
     clip_files,
@@ -26,6 +26,7 @@ from samotion.export.training.motion.motion_data import (
     variants,
 )
 from samotion.export.training.motion.motion_recipe import average_precision, balanced_loss, logits_of
+from samotion.runtime.ops.global_motion import PIXEL
 from samotion.runtime.values import Tracks
 
 
@@ -69,7 +70,7 @@ def test_draws_in_which_nothing_moves(
 ) -> None:
     monkeypatch.setattr(motion_augment, "FROZEN", float(how == "FROZEN"))
     monkeypatch.setattr(motion_augment, "EMPTIED", float(how == "EMPTIED"))
-    monkeypatch.setattr(motion_augment, "_moved", lambda drawn, _: drawn)  # the camera
+    monkeypatch.setattr(motion_augment, "moved", lambda drawn, _: drawn)  # the camera
     assert (sample.label == 1).any()
     drawn = draw(replace(sample, exact=False), 8, np.random.default_rng(seed))
     assert len(drawn.label)
