@@ -13,6 +13,7 @@ from samotion.runtime.values import Float
 # Attention costs tracks² × frames: most draws are small, and the network takes more as it comes.
 FEWEST, MOST = 120, 320  # tracks drawn from a sample
 SHORTEST, LONGEST = 12, 48  # frames drawn
+SMALL = 0.3  # how often what moves has fewer tracks than it had
 # How often nothing moves: the movers' tracks are taken out, or all tracks stand still (before the camera moves).
 EMPTIED, FROZEN = 0.1, 0.05
 # How often depth says nothing: it is flat, or that of other tracks.
@@ -80,7 +81,9 @@ def settled(sample: TrackSample) -> TrackSample:
 
 
 def _thinned(sample: TrackSample, rng: Rng) -> TrackSample:
-    """Return a random subset of the tracks."""
+    """Return a random subset of the tracks, now and then few of what moves: small things have few."""
+    if rng.random() < SMALL:
+        sample = sample.tracks((sample.label <= 0) | (rng.random(len(sample.label)) < rng.uniform(0.1, 1)))
     count = min(len(sample.label), int(np.exp(rng.uniform(np.log(FEWEST), np.log(MOST)))))
     return sample.tracks(np.sort(rng.permutation(len(sample.label))[:count]))
 

@@ -26,9 +26,7 @@ from samotion.runtime.stages.tracks import follow, sample_queries
 from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
 # Only geometry is looked at: light and lens cost time and change nothing. Much stands that looks like what moves.
-PLAIN = SceneSpec(
-    blur=0, light=0, vignette=0, noise=0, jpeg=0, scenery=(0, 5), nothing_moves=0.15, follow=0.4, look_alike=0.4
-)
+PLAIN = SceneSpec(scenery=(0, 5), nothing_moves=0.15, follow=0.4, look_alike=0.4, occluder=0.2, enters=0.15).plain()
 FAR = 2.0  # points far outside say nothing, but must stay finite
 POINTS = 1000  # exact tracks kept of a scene
 QUERY_STEP = 10  # frames between a scene's query frames, as in the pipeline
@@ -97,7 +95,8 @@ def depth_under(disparity: Float, xy: Float) -> Float:
 def from_scene(seed: int) -> TrackSample:
     """Return the exact tracks of scene ``seed``, queried at random points of every tenth frame."""
     rng = np.random.default_rng((seed, 1))
-    made = scene(seed, replace(PLAIN, frames=int(rng.choice((24, 36, 48))), speed=float(rng.uniform(0.5, 2))))
+    frames, speed, camera = int(rng.choice((24, 36, 48))), float(rng.uniform(0.5, 2)), float(rng.uniform(0.5, 2))
+    made = scene(seed, replace(PLAIN, frames=frames, speed=speed, camera=camera))
     frames, height, width = made.instance.shape
     times = rng.choice(np.arange(0, frames, QUERY_STEP), POINTS)
     points = np.stack([times, rng.uniform(0, height - 1, POINTS), rng.uniform(0, width - 1, POINTS)], -1)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from samotion.export.training.motion.motion_data import TrackSample
+from samotion.export.training.motion.motion_data import FAR, TrackSample
 from samotion.export.training.motion.tracker_errors import walk
 from samotion.export.training.photographs import Rng
 from samotion.runtime.ops.global_motion import PIXEL, deviations
@@ -13,6 +13,7 @@ from samotion.runtime.ops.global_motion import PIXEL, deviations
 # How often, of tracks by a tracker: movers take on the background's motion; a part of the background moves.
 TWINNED, STIRRED = 0.25, 0.2
 LEAST = 60  # standing tracks without which no mover is made to stand
+STEADIED = 0.2  # how often the camera that there was is taken out first
 
 
 def counterfactual(sample: TrackSample, rng: Rng) -> TrackSample:
@@ -84,11 +85,30 @@ def _way(rng: Rng, frames: int) -> NDArray[np.float64]:
     return (rng.normal(0, 1, 8) * time + rng.normal(0, 0.6, 8) * sway) * size
 
 
+def _steadied(sample: TrackSample, rng: Rng) -> TrackSample:
+    """Return the tracks as a camera that stays as it is in one frame would have seen them, as far as they tell."""
+    frames = sample.xy.shape[1]
+    at = int(rng.integers(frames))
+    standing = sample.visible & (sample.label == 0)[:, None]
+    known = standing & standing[:, [at]]
+    enough = known.sum(0) >= LEAST // 3
+    if not enough.all():
+        return sample  # a camera that goes far shares too little with any one frame
+    there = np.repeat(sample.xy[:, [at]], frames, 1)
+    # What stands comes to where it is in that frame; what moves is carried along with it.
+    left, _ = deviations(sample.xy, there, known)
+    xy = np.clip(there - left, -FAR, FAR)
+    return replace(sample, xy=xy, visible=sample.visible & (np.abs(xy) <= 1).all(-1))
+
+
 def moved(sample: TrackSample, rng: Rng) -> TrackSample:
     """Return the tracks under a fixed zoom, turn and shift and, half of the time, a further moving camera.
 
-    The camera adds a homography that changes smoothly with time. Points that leave the image become hidden.
+    Now and then the camera of the clip is taken out before. The camera adds a homography that changes smoothly with
+    time. Points that leave the image become hidden.
     """
+    if rng.random() < STEADIED:
+        sample = _steadied(sample, rng)
     frames = sample.visible.shape[1]
     matrix = np.tile(_homography(rng.normal(0, 1, 8) * _fixed(rng)), (frames, 1, 1))
     if rng.random() < 0.5:
