@@ -176,7 +176,7 @@ NANO = Preset(
     masks=masks_input(SAM2_NANO),
     settings={
         "max_tracks": 700,
-        "motion_frames": 48,  # what it learnt from (export/training/motion_augment.py, LONGEST)
+        "motion_frames": 48,  # what it learnt from (export/training/motion/motion_augment.py)
         "against_camera": True,
         "skip_blank": True,
         "dynamic_above": 0.6,

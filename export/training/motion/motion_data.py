@@ -26,7 +26,9 @@ from samotion.runtime.stages.tracks import follow, sample_queries
 from samotion.runtime.values import Bool, Clip, Float, Int, Tracks
 
 # Only geometry is looked at: light and lens cost time and change nothing. Much stands that looks like what moves.
-PLAIN = SceneSpec(scenery=(0, 5), nothing_moves=0.15, follow=0.4, look_alike=0.4, occluder=0.2, enters=0.15).plain()
+PLAIN = SceneSpec(
+    objects=(1, 10), scenery=(0, 5), nothing_moves=0.15, follow=0.4, look_alike=0.4, occluder=0.2, enters=0.15
+).plain()
 FAR = 2.0  # points far outside say nothing, but must stay finite
 POINTS = 1000  # exact tracks kept of a scene
 QUERY_STEP = 10  # frames between a scene's query frames, as in the pipeline

@@ -85,7 +85,7 @@ def _way(rng: Rng, frames: int) -> NDArray[np.float64]:
     return (rng.normal(0, 1, 8) * time + rng.normal(0, 0.6, 8) * sway) * size
 
 
-def _steadied(sample: TrackSample, rng: Rng) -> TrackSample:
+def steadied(sample: TrackSample, rng: Rng) -> TrackSample:
     """Return the tracks as a camera that stays as it is in one frame would have seen them, as far as they tell."""
     frames = sample.xy.shape[1]
     at = int(rng.integers(frames))
@@ -108,7 +108,7 @@ def moved(sample: TrackSample, rng: Rng) -> TrackSample:
     time. Points that leave the image become hidden.
     """
     if rng.random() < STEADIED:
-        sample = _steadied(sample, rng)
+        sample = steadied(sample, rng)
     frames = sample.visible.shape[1]
     matrix = np.tile(_homography(rng.normal(0, 1, 8) * _fixed(rng)), (frames, 1, 1))
     if rng.random() < 0.5:

@@ -10,14 +10,15 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.engine import TensorSpec
 from samotion.engines.manifest import DepthInput, SemanticsInput, TrackerInput
 from samotion.export.networks.motion.motion_blocks import Attention
 from samotion.export.networks.motion.motion_network import NANO, MotionNetwork
-from samotion.export.training.motion import motion_augment
-from samotion.export.training.motion.motion_augment import draw
+from samotion.export.training.motion import motion_augment, other_motions
+from samotion.export.training.motion.motion_augment import WHOLE, draw
 from samotion.export.training.motion.motion_data import (
     TrackSample,
     clip_files,
@@ -25,7 +26,7 @@ from samotion.export.training.motion.motion_data import (
     labels_from_masks,
     variants,
 )
-from samotion.export.training.motion.motion_recipe import average_precision, balanced_loss, logits_of
+from samotion.export.training.motion.motion_recipe import Data, average_precision, balanced_loss, logits_of, pick
 from samotion.runtime.ops.global_motion import PIXEL
 from samotion.runtime.values import Tracks
 
@@ -196,3 +197,25 @@ def test_real_clips_become_samples_once(tmp_path: Path) -> None:
     assert [
         file.stat().st_mtime_ns for file in clip_files(tmp_path / "cache", tmp_path / "data", bundle, 2)["clip"]
     ] == first
+
+
+def test_a_camera_that_is_taken_out_leaves_movers_moving(sample: TrackSample) -> None:
+    def pace(drawn: TrackSample, chosen: NDArray[np.bool_]) -> float:
+        """Return the median step of visible points, in pixels."""
+        both = drawn.visible[chosen, 1:] & drawn.visible[chosen, :-1]
+        return float(np.median(np.linalg.norm(np.diff(drawn.xy[chosen], axis=1), axis=-1)[both])) / PIXEL
+
+    still, moving = sample.label == 0, sample.label == 1
+    pan = np.linspace(0, 0.3, sample.xy.shape[1], dtype=np.float32)
+    panned = replace(sample, xy=sample.xy + pan[:, None])
+    steadied = other_motions.steadied(panned, np.random.default_rng(0))
+    assert pace(steadied, still) < pace(panned, still) / 4
+    assert pace(steadied, moving) > pace(steadied, still)
+
+
+def test_shares_are_of_the_kinds_that_there_are(sample: TrackSample) -> None:
+    data = Data([sample], [], {"clip": [replace(sample, exact=False)]}, {})
+    rng = np.random.default_rng(0)
+    share = np.mean([pick(data, rng, WHOLE).exact for _ in range(400)])
+    assert share == pytest.approx(0.4, abs=0.1)
+    assert all(pick(data, rng, replace(WHOLE, clips=False)).exact for _ in range(20))
