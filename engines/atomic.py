@@ -94,6 +94,15 @@ def atomic_folder(target: Path, check: Callable[[Path], None] = must_be_empty) -
                     raise
 
 
+def clear_away(target: Path) -> None:
+    """Remove what a killed writer of the folder ``target`` left. Raises OutputError where somebody writes it."""
+    with _failing_clearly(target):
+        target = _resolved(target)
+        if target.parent.exists():
+            with locked(target, patience=2.0):
+                _sweep(target)
+
+
 @contextlib.contextmanager
 def locked(target: Path, patience: float = 0.0) -> Iterator[None]:
     """Keep every other writer of ``target`` away, in this process and others, while the block runs.

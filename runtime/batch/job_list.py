@@ -1,5 +1,6 @@
 """A whole job: every input of it once, whatever happens to one of them, and what is left of an earlier run of it."""
 
+import contextlib
 import sys
 import time
 import traceback
@@ -7,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from samotion.engines.errors import SamotionError
+from samotion.engines.atomic import clear_away
+from samotion.engines.errors import OutputError, SamotionError
 from samotion.engines.program import FAILED as USERS_ERROR
 from samotion.engines.program import tell
 from samotion.runtime.batch.dispatch import Dispatcher
@@ -54,7 +56,7 @@ def run_job(given: Sequence[str], request: Request, plan: Plan) -> int:
     inputs: Sequence[Input] = gather(texts, plan.keep_tree, names)
     inputs = plan.shard.of(inputs) if plan.shard else inputs
     ledger = Ledger(request.out) if plan.is_batch or len(inputs) > 1 else None
-    log = _Log(ledger, len(inputs), request.quiet)
+    log = _Log(request.out, ledger, len(inputs), request.quiet)
     left = log.without_done(inputs, request) if plan.resume else inputs
     try:
         if plan.ray and left:
@@ -84,8 +86,9 @@ def _attempt(worker: Worker, item: Input, log: "_Log") -> Outcome:
 class _Log:
     """Tells of every outcome, on the terminal and in the ledger."""
 
-    def __init__(self, ledger: Ledger | None, count: int, quiet: bool) -> None:
+    def __init__(self, out: Path, ledger: Ledger | None, count: int, quiet: bool) -> None:
         self.status = 0
+        self._out = out
         self._ledger = ledger
         self._count = count
         self._quiet = quiet
@@ -109,6 +112,8 @@ class _Log:
             self._failed += 1
             self.status = max(self.status, USERS_ERROR)
             fail(SamotionError(outcome.message))
+            with contextlib.suppress(OutputError):  # somebody else writes it, or it is no place to write to
+                clear_away(self._out / item.name)  # a worker that was killed could not
         if self._ledger:
             self._ledger.add(item.path, item.name, outcome)
             if not self._quiet and self._count > 1:
