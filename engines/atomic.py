@@ -94,6 +94,19 @@ def atomic_folder(target: Path, check: Callable[[Path], None] = must_be_empty) -
                     raise
 
 
+@contextlib.contextmanager
+def working_folder(target: Path) -> Iterator[Path]:
+    """Yield an empty folder beside ``target`` for whoever is writing that by atomic_folder; it goes away again."""
+    with _failing_clearly(target):
+        folder = _hidden(_resolved(target), "partial-work")
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir()
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def clear_away(target: Path) -> None:
     """Remove what a killed writer of the folder ``target`` left. Raises OutputError where somebody writes it."""
     with _failing_clearly(target):

@@ -68,7 +68,9 @@ def _run(inputs: list[str], args: argparse.Namespace) -> int:
         quiet=args.quiet,
     )
     shard = Shard(*args.shard) if args.shard else None
-    return run_job(inputs, request, Plan(args.list, args.keep_tree, args.resume, shard, args.ray, args.time_limit))
+    return run_job(
+        inputs, request, Plan(args.list, args.keep_tree, args.resume, shard, args.ray, args.time_limit, args.split)
+    )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.program import POLITE
@@ -24,7 +24,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.prefetch import FramesAhead
 from samotion.runtime.sources.source import Frame, Source
-from samotion.runtime.sources.windows import cut
+from samotion.runtime.sources.windows import Window, cut
 from samotion.runtime.values import WindowResult
 
 AHEAD = 32  # frames read ahead where all are one window: nothing is computed before the last is there
@@ -35,7 +35,8 @@ STOPPING = b"ending: what was read until now is still worked on; once more keeps
 class Job:
     """How inputs are processed. budget: bytes of memory, None for the default. note: receives lines for the user.
 
-    about: what else result.json says, asked when all else is done. formats, dilate, report: see ResultWriter.
+    about: what else result.json says, asked when all else is done. formats, dilate, report: see ResultWriter. finder:
+    who finds the objects, None for this process.
     """
 
     bundle: Bundle
@@ -49,6 +50,17 @@ class Job:
     formats: Sequence[str] = DEFAULT
     dilate: int = 0
     report: bool = False
+    finder: "Finder | None" = None
+
+
+class Finder(Protocol):
+    """Finds what moves in the place of this process's pipeline."""
+
+    facts: dict[str, Any]
+    """What result.json says of it, once all is found."""
+
+    def find(self, source: Source, windows: Iterator[Window], job: Job, settings: Settings) -> Iterator[WindowResult]:
+        """Yield what each window adds."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +97,7 @@ def process(source: Source, job: Job) -> Processed:
         ) as writer:
             with Behind(live.watched(writer.add) if live else writer.add) as behind:
                 try:
-                    for piece in stream(windows, job.bundle, settings, job.progress):
+                    for piece in _found(source, windows, job, settings):
                         behind.put(piece)
                         del piece  # or its frames stay until the next window is done
                 except KeyboardInterrupt:
@@ -94,12 +106,19 @@ def process(source: Source, job: Job) -> Processed:
             facts = {**job.about(), "settings": dataclasses.asdict(settings)}
             facts["input"] = {**facts.get("input", {}), **source.facts()}
             facts |= {"live": live.facts()} if live else {}
+            facts |= job.finder.facts if job.finder else {}
             facts["memory"] = _memory(fitted, job.note)
             with job.progress.stage("finishing", 1) as stage:
                 folder = writer.finish(facts, source.count)
                 stage.advance()
     line = f"{source.label}: {writer.summary} -> {folder}"
     return Processed(line, writer.record.count, writer.record.frames)
+
+
+def _found(source: Source, windows: Iterator[Window], job: Job, settings: Settings) -> Iterator[WindowResult]:
+    if job.finder:
+        return job.finder.find(source, windows, job, settings)
+    return stream(windows, job.bundle, settings, job.progress)
 
 
 def _fitted(first: Frame, job: Job) -> Fit:

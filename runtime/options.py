@@ -26,6 +26,7 @@ examples:
   samotion-run 'shots/%05d.png' --fps 30         numbered images; quote the pattern
   samotion-run long.mp4 --max-frames 100         every n-th frame, at most 100
   samotion-run hour.mp4 --memory 2G              a window as long as fits in 2 GiB
+  samotion-run hour.mp4 --split 4                four processes share one video
   samotion-run rtsp://cam.local/1 --window 48    masks about two seconds behind, and computing
   ffmpeg -i x.mkv -c copy -f matroska - | samotion-run -
   samotion-run dog.mp4 --engines large --provider cuda
@@ -97,6 +98,7 @@ def _add_job_options(parser: argparse.ArgumentParser) -> None:
     add(
         "--shard", type=_shard, metavar="I/N", help="work on every N-th input from the I-th on, as one of N processes"
     )
+    add("--split", type=_workers, metavar="N", help="work on each input in N stretches, side by side, and join them")
     add("--ray", metavar="ADDRESS", help="work on a Ray cluster, a worker a GPU or core; local: start one here")
     add("--time-limit", type=float, metavar="SECONDS", help="with --ray: an input that takes longer has failed")
 
@@ -108,6 +110,13 @@ def _shard(text: str) -> tuple[int, int]:
     if not 1 <= number <= count:
         raise argparse.ArgumentTypeError(f"{text!r} is no shard; expected such as 1/8 to 8/8")
     return number, count
+
+
+def _workers(text: str) -> int:
+    """Read how many workers share an input."""
+    if not text.isdecimal() or int(text) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r} workers cannot share a video; expected 2 or more")
+    return int(text)
 
 
 def _rate(text: str) -> Fraction:

@@ -1,31 +1,33 @@
-"""Inputs handed to workers that may die or hang, until every input has an outcome."""
+"""Work handed to workers that may die or hang, until every item of it has an outcome."""
 
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, Protocol, TypeVar
 
-from samotion.runtime.batch.inputs import Input
+from samotion.engines.errors import SamotionError
 from samotion.runtime.batch.ledger import FAILED, Outcome
 
-TRIES = 3  # how often an input may take its worker along before it counts as failed
+TRIES = 3  # how often an item may take its worker along before it counts as failed
 LOOK = 1.0  # seconds between two looks at the time limit
 
+Item = TypeVar("Item")  # an input, or a stretch of one
+Item_contra = TypeVar("Item_contra", contravariant=True)
 Run = TypeVar("Run", bound=Hashable)
 
 
 class WorkerDied(Exception):
-    """The worker that was at an input is gone; another takes its place."""
+    """The worker that was at an item is gone; another takes its place."""
 
 
-class Pool(Protocol[Run]):
+class Pool(Protocol[Item_contra, Run]):
     """Workers of one kind, ``size`` of them."""
 
     size: int
 
-    def start(self, item: Input) -> Run:
-        """Let a free worker begin with an input."""
+    def start(self, item: Item_contra) -> Run:
+        """Let a free worker begin with an item."""
 
     def wait(self, runs: Sequence[Run], seconds: float) -> Sequence[Run]:
         """Return those that have ended, after at most so many seconds."""
@@ -38,28 +40,35 @@ class Pool(Protocol[Run]):
 
 
 @dataclass
-class _Running:
-    item: Input
+class _Running(Generic[Item]):
+    item: Item
     attempt: int
     begun: float
 
 
-class Dispatcher(Generic[Run]):
-    """Keeps every worker of a pool at one input; what waits is only ever the inputs themselves.
+class Dispatcher(Generic[Item, Run]):
+    """Keeps every worker of a pool at one item; what waits is only ever the items themselves.
 
-    limit: seconds that one input may take, None for any. tell: receives every outcome as it comes.
+    limit: seconds that one may take, None for any. tell: receives every outcome as it comes.
     """
 
-    def __init__(self, pool: Pool[Run], limit: float | None, tell: Callable[[Input, Outcome], None]) -> None:
+    def __init__(self, pool: Pool[Item, Run], limit: float | None, tell: Callable[[Item, Outcome], None]) -> None:
         self._pool = pool
         self._limit = limit
         self._tell = tell
-        self._running: dict[Run, _Running] = {}
-        self._again: deque[tuple[Input, int]] = deque()
+        self._running: dict[Run, _Running[Item]] = {}
+        self._again: deque[tuple[Item, int]] = deque()
 
-    def work_through(self, inputs: Iterable[Input]) -> None:
-        """Return when the outcome of every input has been reported."""
-        fresh = iter(inputs)
+    def work_through(self, items: Iterable[Item]) -> None:
+        """Return when every outcome has been reported; where reporting raises SamotionError, the rest is ended."""
+        try:
+            self._work_through(iter(items))
+        except SamotionError:
+            for run in self._running:
+                self._pool.abandon(run)
+            raise
+
+    def _work_through(self, fresh: Iterator[Item]) -> None:
         while True:
             while len(self._running) < self._pool.size and (following := self._next(fresh)):
                 item, attempt = following
@@ -70,8 +79,8 @@ class Dispatcher(Generic[Run]):
                 self._end(run)
             self._stop_overdue()
 
-    def _next(self, fresh: Iterable[Input]) -> tuple[Input, int] | None:
-        """Return an input to begin with and the number of the attempt; those that lost their worker come last."""
+    def _next(self, fresh: Iterator[Item]) -> tuple[Item, int] | None:
+        """Return an item to begin with and the number of the attempt; those that lost their worker come last."""
         for item in fresh:
             return item, 1
         return self._again.popleft() if self._again else None

@@ -4,9 +4,11 @@ import contextlib
 import sys
 import time
 import traceback
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from samotion.engines.atomic import clear_away
 from samotion.engines.errors import OutputError, SamotionError
@@ -16,7 +18,9 @@ from samotion.runtime.batch.dispatch import Dispatcher
 from samotion.runtime.batch.fingerprint import is_done
 from samotion.runtime.batch.inputs import Input, Shard, gather, read_list
 from samotion.runtime.batch.ledger import DONE, FAILED, Ledger, Outcome
+from samotion.runtime.batch.process_pool import ProcessPool
 from samotion.runtime.batch.ray_pool import RayPool
+from samotion.runtime.batch.split import Splitting
 from samotion.runtime.batch.worker import Request, Worker, asked
 from samotion.runtime.console import PROGRAM, fail, message_of, note
 
@@ -29,7 +33,8 @@ class Plan:
 
     listing: a file that names further inputs. keep_tree: see inputs.gather. resume: leave out what is done. shard:
     which part of the inputs is this process's, None for all. ray: address of the cluster that works, None for this
-    process. limit: seconds that one input may take on the cluster, None for any.
+    process. limit: seconds that one input may take on the cluster, None for any. split: in how many stretches each
+    input is worked on, None for as a whole; by processes here, or by the cluster.
     """
 
     listing: Path | None = None
@@ -38,11 +43,12 @@ class Plan:
     shard: Shard | None = None
     ray: str | None = None
     limit: float | None = None
+    split: int | None = None
 
     @property
     def is_batch(self) -> bool:
         """Whether more was asked for than one input after the other."""
-        return self != Plan()
+        return replace(self, split=None) != Plan()
 
 
 def run_job(given: Sequence[str], request: Request, plan: Plan) -> int:
@@ -59,22 +65,34 @@ def run_job(given: Sequence[str], request: Request, plan: Plan) -> int:
     log = _Log(request.out, ledger, len(inputs), request.quiet)
     left = log.without_done(inputs, request) if plan.resume else inputs
     try:
-        if plan.ray and left:
+        if plan.split and left:
+            with _splitting(request, plan) as splitting, Worker(request, note) as worker:
+                for item in left:
+                    log.add(item, _attempt(partial(splitting.run, worker), item, log))
+        elif plan.ray and left:
             with RayPool(plan.ray, request) as pool:
-                Dispatcher(pool, plan.limit, log.add).work_through(left)
+                Dispatcher[Input, Any](pool, plan.limit, log.add).work_through(left)
         elif left:
             with Worker(request, note) as worker:
                 for item in left:
-                    log.add(item, _attempt(worker, item, log))
+                    log.add(item, _attempt(worker.run, item, log))
     finally:
         log.settle()
     return log.status
 
 
-def _attempt(worker: Worker, item: Input, log: "_Log") -> Outcome:
+@contextlib.contextmanager
+def _splitting(request: Request, plan: Plan) -> Iterator[Splitting]:
+    """Give the workers that inputs are split among."""
+    assert plan.split
+    with RayPool(plan.ray, request) if plan.ray else ProcessPool(plan.split, request) as pool:
+        yield Splitting(pool, plan.split, plan.limit)
+
+
+def _attempt(run: Callable[[Input], Outcome], item: Input, log: "_Log") -> Outcome:
     """Return what became of an input; a bug is shown in full, and the other inputs still get their turn."""
     try:
-        return worker.run(item)
+        return run(item)
     except SamotionError as error:
         return Outcome(FAILED, message_of(error))
     except Exception as error:

@@ -12,12 +12,13 @@ from dataclasses import replace
 from types import TracebackType
 from typing import Any, Self
 
-from samotion.engines.errors import EngineError, SamotionError
+from samotion.engines.errors import EngineError
 from samotion.runtime.batch.dispatch import WorkerDied
 from samotion.runtime.batch.inputs import Input
-from samotion.runtime.batch.ledger import FAILED, Outcome
-from samotion.runtime.batch.worker import Request, Worker
-from samotion.runtime.console import message_of, note
+from samotion.runtime.batch.ledger import Outcome
+from samotion.runtime.batch.stretch import Stretch
+from samotion.runtime.batch.worker import IsolatedWorker, Request
+from samotion.runtime.console import message_of
 
 LOCAL = "local"
 ANSWER_SECONDS = 5.0
@@ -37,9 +38,9 @@ class RayPool:
         import ray
 
         self._ray = ray
-        self._request = request
         self._gpu = request.provider != "cpu"
         self._cores = request.threads or CORES
+        self._request = request if self._gpu else replace(request, threads=self._cores)
         _require_answer(address)
         ray.init("local" if address == LOCAL else address, include_dashboard=False, logging_level=logging.ERROR)
         have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
@@ -50,8 +51,8 @@ class RayPool:
         self._free = [self._actor() for _ in range(self.size)]
         self._actors: dict[Any, Any] = {}
 
-    def start(self, item: Input) -> Any:
-        """Let a free actor begin with an input."""
+    def start(self, item: Input | Stretch) -> Any:
+        """Let a free actor begin with an input, or a stretch of one."""
         actor = self._free.pop()
         run = actor.run.remote(item)
         self._actors[run] = actor
@@ -88,7 +89,7 @@ class RayPool:
 
     def _actor(self) -> Any:
         options = {"num_gpus": 1} if self._gpu else {"num_cpus": self._cores}
-        return self._ray.remote(_Actor).options(max_restarts=0, **options).remote(self._request, self._cores)
+        return self._ray.remote(IsolatedWorker).options(max_restarts=0, **options).remote(self._request)
 
 
 def _require_answer(address: str) -> None:
@@ -99,23 +100,4 @@ def _require_answer(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
     except OSError as error:
-        raise EngineError(
-            f"--ray {address}: no cluster answers ({message_of(error)})", "start one: ray start"
-        ) from error
-
-
-class _Actor:
-    """A worker in a process of its own."""
-
-    def __init__(self, request: Request, cores: int) -> None:
-        threads = cores if request.provider == "cpu" else request.threads
-        self._worker = Worker(replace(request, threads=threads, quiet=True), note)
-
-    def run(self, item: Input) -> Outcome:
-        """Return what became of one input; a bug in it is its failure, not the job's."""
-        try:
-            return self._worker.run(item)
-        except SamotionError as error:
-            return Outcome(FAILED, message_of(error))
-        except Exception as error:
-            return Outcome(FAILED, f"a bug: {type(error).__name__}: {message_of(error)}")
+        raise EngineError(f"--ray {address}: no cluster answers ({message_of(error)})", "start one: ray start") from error

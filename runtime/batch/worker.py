@@ -4,23 +4,26 @@ import dataclasses
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from samotion.engines.bundle import Bundle
+from samotion.engines.errors import SamotionError
 from samotion.engines.manifest import EMBEDDED, Manifest, read
 from samotion.engines.program import one_line
 from samotion.runtime.batch.fingerprint import fingerprint, request_of
 from samotion.runtime.batch.inputs import Input
-from samotion.runtime.batch.ledger import DONE, Outcome
-from samotion.runtime.console import Warnings
-from samotion.runtime.job import Job, process
+from samotion.runtime.batch.ledger import DONE, FAILED, Outcome
+from samotion.runtime.batch.stretch import Stretch, go_through
+from samotion.runtime.console import Warnings, message_of, note
+from samotion.runtime.job import Finder, Job, process
 from samotion.runtime.progress import progress_on
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import open_source
+from samotion.runtime.sources.source import Source
 from samotion.runtime.version import version
 
 
@@ -87,12 +90,11 @@ class Worker:
             note(f"{self._bundle.name} {self._bundle.digest} is {precision}")
         self._asked = asked(request)
 
-    def run(self, item: Input) -> Outcome:
-        """Find what moves in one input and write OUT/<name>. Raises SamotionError."""
+    def run(self, item: Input, finder: Finder | None = None) -> Outcome:
+        """Find what moves in one input and write OUT/<name>; finder: see Job. Raises SamotionError."""
         begun, request = time.perf_counter(), self._request
         self._warnings.lines.clear()
-        source = open_source(item.path, self._settings, request.fps)
-        source.name = item.name
+        source = self._opened(item, self._settings)
         if not request.audio:
             source.playback.audio = None
         marks = fingerprint(item.path, request.hashed)
@@ -114,9 +116,16 @@ class Worker:
                 formats=request.formats,
                 dilate=request.dilate,
                 report=request.report,
+                finder=finder,
             )
             done = process(source, job)
         return Outcome(DONE, done.line, done.objects, done.frames, time.perf_counter() - begun)
+
+    def go(self, stretch: Stretch) -> Outcome:
+        """Go through a stretch of one input. Raises SamotionError."""
+        begun = time.perf_counter()
+        windows = go_through(stretch, lambda: self._opened(stretch.item, stretch.settings), self._bundle)
+        return Outcome(DONE, f"{windows} windows", seconds=time.perf_counter() - begun)
 
     def close(self) -> None:
         """Free the bundle."""
@@ -131,7 +140,30 @@ class Worker:
     ) -> None:
         self.close()
 
+    def _opened(self, item: Input, settings: Settings) -> Source:
+        source = open_source(item.path, settings, self._request.fps)
+        source.name = item.name
+        return source
+
     def _facts(self) -> dict[str, str]:
         bundle = self._bundle
         facts = {"name": bundle.name, "digest": bundle.digest, "precision": bundle.manifest.precision}
         return facts | {"provider": bundle.provider}
+
+
+class IsolatedWorker:
+    """A worker in a process of its own, which loads its bundle when it is first needed."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = replace(request, quiet=True)
+        self._worker: Worker | None = None
+
+    def run(self, item: Input | Stretch) -> Outcome:
+        """Return what became of an input, or a stretch of one; a bug in it is its failure, not the job's."""
+        try:
+            self._worker = self._worker or Worker(self._request, note)
+            return self._worker.go(item) if isinstance(item, Stretch) else self._worker.run(item)
+        except SamotionError as error:
+            return Outcome(FAILED, message_of(error))
+        except Exception as error:
+            return Outcome(FAILED, f"a bug: {type(error).__name__}: {message_of(error)}")

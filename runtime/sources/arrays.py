@@ -31,7 +31,7 @@ class ArraySource(Source):
     def read(self) -> Iterator[tuple[Bytes | None, float | None, str]]:
         """Yield the frames."""
         for index, frame in enumerate(self._frames):
-            image = _checked(frame, index) if index % self.stride == 0 else None
+            image = _checked(frame, index) if self.is_kept(index) else None
             yield image, index / float(self._fps), f"frame {index}"
 
 

@@ -56,6 +56,10 @@ class Decoder:
         """Frames that cannot be decoded because a keyframe comes only after them."""
         return self._timetable.lead
 
+    def seek(self, timestamp: int) -> None:
+        """Begin at the last keyframe up to a time in ticks of the stream's clock, before the first frame is taken."""
+        self._container.seek(timestamp, stream=self._stream)
+
     def frames(self) -> Iterator[DecodedFrame]:
         """Yield all frames in the order in which they are shown; none where no picture is whole."""
         picture: av.VideoFrame | None = None

@@ -1,4 +1,4 @@
-"""Reading of video with PyAV: what files and live streams share, and files."""
+"""Reading of video with PyAV: what files and live streams share."""
 
 import gc
 import logging
@@ -17,7 +17,7 @@ from av.stream import Disposition
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.colour import RgbConverter
-from samotion.runtime.sources.decoder import FALLBACK_FPS, Decoder
+from samotion.runtime.sources.decoder import FALLBACK_FPS, DecodedFrame, Decoder
 from samotion.runtime.sources.ffmpeg_log import errors_heard
 from samotion.runtime.sources.source import Source, check_pixels
 from samotion.runtime.values import Bytes
@@ -71,15 +71,15 @@ class DecodedSource(Source):
             decoder = self._decoder = Decoder(container, stream, self._max_pixels)
             self._rate, self._stated = decoder.rate, stated_end(container, stream)
             colours = RgbConverter()
-            for frame in decoder.frames():
-                if not self.count:
+            for place, frame in enumerate(self._decoded(decoder)):
+                if not place:
                     self._first = self.playback.start = frame.time
                     self.playback.aspect = pixel_aspect(stream, frame.picture)
                 self._last = frame.time
                 if frame.damaged:
                     self.damaged.append(self.count)
                 image = None
-                if self.count % self.stride == 0:
+                if self.is_kept(self.count):
                     image = turn(colours.convert(frame.picture), display_matrix(frame.picture))
                 yield image, frame.time, f"frame {self.count}"
             if self._first is not None:
@@ -88,6 +88,10 @@ class DecodedSource(Source):
     @abstractmethod
     def _open(self) -> av.container.InputContainer:
         """Open the source; raises InputError."""
+
+    def _decoded(self, decoder: Decoder) -> Iterator[DecodedFrame]:
+        """Yield the frames, all of them."""
+        yield from decoder.frames()
 
     def conclude(self) -> None:
         """Warn of damage, in one line, and let go of the decoder."""
@@ -114,22 +118,6 @@ class DecodedSource(Source):
             yield f"it breaks off after {self.count} frames ({reason(decoder.error)})"
         elif stated is not None and max(decoder.sound_end * fps + 0.5, self.count) + 2 < stated * fps:
             yield f"it ends after {self.count} frames, before the {stated:.1f} s that it states"
-
-
-class VideoSource(DecodedSource):
-    """Frames of a video file.
-
-    counted: count its frames beforehand, which reads the file twice. Raises InputError if none decodes.
-    """
-
-    def __init__(self, path: Path, name: str, settings: Settings, counted: bool) -> None:
-        length = _count_packets(path, settings.max_pixels) if counted else None
-        super().__init__(str(path), name, length, settings)
-        self._path = path
-        self.playback.audio = path
-
-    def _open(self) -> av.container.InputContainer:
-        return open_file(self._path, self._max_pixels)
 
 
 def open_file(path: Path, max_pixels: int) -> av.container.InputContainer:
@@ -223,18 +211,6 @@ def _check_told_size(path: Path, errors: list[tuple[int, str, str]], max_pixels:
     for size in (OVERSIZE.search(text) for _, _, text in errors):
         if size is not None:
             check_pixels(str(path), int(size[1]), int(size[2]), max_pixels)
-
-
-def _count_packets(path: Path, max_pixels: int) -> int:
-    """Return how many frames are stored, without decoding: containers' own counts are often absent."""
-    count = 0
-    with open_file(path, max_pixels) as container:
-        try:
-            for packet in container.demux(video_stream(str(path), container, max_pixels)):
-                count += packet.size > 0 and not packet.is_discard
-        except (av.FFmpegError, OSError):
-            pass  # decoding meets the same damage and reports it
-    return count
 
 
 def _playlist(path: Path) -> str | None:

@@ -52,7 +52,7 @@ class ImageSource(Source):
     def read(self) -> Iterator[tuple[Bytes | None, float | None, str]]:
         """Yield the images; those that striding leaves out are not even opened."""
         for index, file in enumerate(self._files):
-            image = read_image(file, self._max_pixels) if index % self.stride == 0 else None
+            image = read_image(file, self._max_pixels) if self.is_kept(index) else None
             yield image, index / float(self._fps), file.name
 
     def facts(self) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
-from samotion.runtime.sources.files import VideoSource
 from samotion.runtime.sources.folders import PATTERN, SUFFIXES, list_folder, list_pattern
 from samotion.runtime.sources.images import ImageSource, is_animation
 from samotion.runtime.sources.live import is_live, live_name, open_live
 from samotion.runtime.sources.source import Source
+from samotion.runtime.sources.video_file import VideoSource
 from samotion.runtime.sources.windows import cut
 from samotion.runtime.values import Clip
 

@@ -71,7 +71,8 @@ class Source(ABC):
 
     label: named in errors. name: stem for output. length: how many frames it stores, None where only its end
     tells. real_time: it does not wait for its reader. endless: it may go on until it is stopped. count: source
-    frames read so far. size: their (height, width), known from the first on. stopped: no more is wanted.
+    frames read so far. size: their (height, width), known from the first on. stopped: no more is wanted. begin: the
+    first source frame that is wanted, see begin_at.
     """
 
     real_time = False
@@ -85,6 +86,7 @@ class Source(ABC):
         self.size: tuple[int, int] | None = None
         self.damaged: list[int] = []
         self.playback = Playback()
+        self.begin = 0
         self.stride = 1 if length is None else stride_for(length, settings)
         self._max_side = settings.max_side
         self._max_frames = settings.max_frames
@@ -104,8 +106,16 @@ class Source(ABC):
     def read(self) -> Iterator[tuple[Bytes | None, float | None, str]]:
         """Yield every frame of the source as (image, stated seconds, the frame's name in errors).
 
-        Images (H, W, 3) are uint8 RGB and upright; None where the frame's index is no multiple of the stride.
+        Images (H, W, 3) are uint8 RGB and upright; None where the frame is not kept.
         """
+
+    def begin_at(self, frame: int) -> None:
+        """Leave out the source frames before the one with number ``frame``."""
+        self.begin = frame
+
+    def is_kept(self, frame: int) -> bool:
+        """Whether the source frame of that number is among the frames that are wanted."""
+        return frame >= self.begin and frame % self.stride == 0
 
     def facts(self) -> dict[str, Any]:
         """Return what result.json says of the input beyond its frames, once they are read."""
@@ -131,7 +141,7 @@ class Source(ABC):
                 break
         if self.size is not None:
             self.conclude()
-        elif not self.stopped:
+        elif not (self.stopped or self.begin):
             raise InputError(f"{self.label}: no frame of it can be decoded")
 
     def conclude(self) -> None:

@@ -26,7 +26,8 @@ from samotion.runtime.batch.dispatch import TRIES
 from samotion.runtime.batch.inputs import Input
 from samotion.runtime.batch.job_list import Plan, run_job
 from samotion.runtime.batch.ledger import Outcome
-from samotion.runtime.batch.worker import Request
+from samotion.runtime.batch.stretch import Stretch
+from samotion.runtime.batch.worker import IsolatedWorker, Request
 from samotion.runtime.cli import main
 from samotion.runtime.output.formats.catalogue import DEFAULT
 
@@ -34,10 +35,11 @@ ray = pytest.importorskip("ray", reason="Ray is not installed")
 CLIPS, SIDE, FRAMES = 40, 48, 6
 
 
-class ActorUnderTest(ray_pool._Actor):
+class WorkerUnderTest(IsolatedWorker):
     """The real worker, but for two inputs that no worker survives; it leaves a note of what it is at."""
 
-    def run(self, item: Input) -> Outcome:
+    def run(self, item: Input | Stretch) -> Outcome:
+        assert isinstance(item, Input)
         if item.name == "crashes":
             os._exit(1)
         if item.name == "hangs":
@@ -165,7 +167,7 @@ def test_killed_crashing_and_hanging_workers_cost_only_their_own_input(
     clip(tmp_path / "in" / "crashes", 1)
     clip(tmp_path / "in" / "hangs", 2)
     ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
-    monkeypatch.setattr(ray_pool, "_Actor", ActorUnderTest)
+    monkeypatch.setattr(ray_pool, "IsolatedWorker", WorkerUnderTest)
     (tmp_path / "at").mkdir()
     ended, killed = threading.Event(), Counter[str]()
     killer = threading.Thread(target=kill_some, args=(tmp_path / "at", ended, killed))
