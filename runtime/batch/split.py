@@ -14,6 +14,7 @@ from samotion.runtime.batch.ledger import FAILED, Outcome
 from samotion.runtime.batch.saved_window import load
 from samotion.runtime.batch.stretch import Stretch, division
 from samotion.runtime.batch.worker import Worker
+from samotion.runtime.console import note
 from samotion.runtime.identity.seams import Renaming, Seam
 from samotion.runtime.job import Job
 from samotion.runtime.pipeline import stream
@@ -26,7 +27,7 @@ from samotion.runtime.sources.windows import Window
 from samotion.runtime.time_left import window_lengths
 from samotion.runtime.values import WindowResult
 
-LATER = "reading from its middle gives other frames than reading from its start"
+ALONE = "a worker saw other frames in it than there are, so one process does it"
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,9 @@ class Splitting:
         """Find what moves in one input and write OUT/<name>. Raises SamotionError."""
         try:
             return worker.run(item, _Split(self, item))
-        except FramesDiffer:
-            return worker.run(item, _Split(self, item, LATER))
+        except FramesDiffer:  # found by other numbers, or what damage left depends on what was decoded before
+            note(f"{item.path}: {ALONE}")
+            return worker.run(item)
 
 
 class FramesDiffer(Exception):
@@ -54,11 +56,10 @@ class FramesDiffer(Exception):
 
 @dataclass
 class _Split:
-    """One input in stretches; a Finder. trouble: why no stretch can begin in the middle of the file."""
+    """One input in stretches; a Finder."""
 
     how: Splitting
     item: Input
-    trouble: str | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
     def find(self, source: Source, windows: Iterator[Window], job: Job, settings: Settings) -> Iterator[WindowResult]:
@@ -76,9 +77,8 @@ class _Split:
             self.facts["split"] = {"stretches": []}
             yield from stream(windows, job.bundle, settings, job.progress)
             return
-        if index and (trouble := self.trouble or index.trouble):
-            index.trouble = trouble
-            job.note(f"{source.label}: {trouble}, so every worker decodes it from its start")
+        if index and index.trouble:
+            job.note(f"{source.label}: {index.trouble}, so every worker decodes it from its start")
         with working_folder(job.out / self.item.name) as folder:
             stretches = [
                 Stretch(self.item, *part, settings, source.stride, folder / str(number))

@@ -35,13 +35,19 @@ def write_video(
     times: Sequence[float] | None = None,
     options: dict[str, str] | None = None,
     sound: str | None = None,
+    group: int | None = None,
 ) -> Path:
-    """Write RGB frames; times in seconds where uneven; options go to the container; sound: a codec, for silence."""
+    """Write RGB frames; times in seconds where uneven; options go to the container; sound: a codec, for silence.
+
+    group: frames from one keyframe to the next.
+    """
     height, width = frames[0].shape[:2]
     clock = Fraction(1, 90000)
     with av.open(str(path), "w", options=options or {}) as container:
         stream = cast(av.VideoStream, container.add_stream(codec, rate=fps))
         stream.width, stream.height, stream.pix_fmt = width, height, pixels
+        if group:
+            stream.options = {"g": str(group), "sc_threshold": "0"}
         stream.codec_context.time_base = 1 / fps if times is None else clock
         if degrees is not None or flip:
             stream.set_display_rotation(degrees or 0, hflip=flip)

@@ -1,4 +1,4 @@
-"""One video on several workers: the same frames, objects and masks as in one process, whatever happens to a worker."""
+"""One video on several workers: what one process finds, whatever happens to a worker."""
 
 import json
 import os
@@ -17,26 +17,28 @@ from PIL import Image
 from tests.support.paths import ROOT
 from tests.support.video_files import write_video
 
-from samotion.runtime.batch import process_pool
-from samotion.runtime.batch.stretch import LEAD, division
+from samotion.runtime.batch.dispatch import TRIES
+from samotion.runtime.batch.process_pool import ProcessPool
+from samotion.runtime.batch.stretch import LEAD, Stretch, division
 from samotion.runtime.cli import DEMO, main
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
+from samotion.runtime.sources.packet_index import PacketIndex
 from samotion.runtime.values import Bytes
 
 QUICK = ["--window", "8", "--overlap", "2", "--max-tracks", "150", "--threads", "2", "--quiet"]
-FRAMES = 38  # six windows
+FRAMES = 26  # four windows
 
 
-def there_and_back(path: Path, count: int, side: int, codec: str = "mpeg4") -> Path:
-    """The demo, played to and fro; mpeg4 has a keyframe every 12 frames."""
+def there_and_back(path: Path, count: int, side: int, group: int) -> Path:
+    """The demo, played to and fro."""
     frames = read_clip(DEMO, Settings(max_side=side)).frames
-    return write_video(path, list(islice(cycle([*frames, *frames[-2:0:-1]]), count)), codec=codec)
+    return write_video(path, list(islice(cycle([*frames, *frames[-2:0:-1]]), count)), group=group)
 
 
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return there_and_back(tmp_path_factory.mktemp("film") / "film.mp4", FRAMES, 240)
+    return there_and_back(tmp_path_factory.mktemp("film") / "film.mp4", FRAMES, 240, 5)
 
 
 @pytest.fixture(scope="module")
@@ -76,16 +78,27 @@ def test_two_processes_find_what_one_finds(video: Path, plain: Path, tmp_path: P
         assert all(np.array_equal(ours[name], theirs[name]) for name in ours.files)
 
 
-def test_a_file_whose_keyframes_cannot_be_found_is_decoded_from_its_start(
-    video: Path, plain: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_a_file_without_an_order_is_decoded_from_its_start(
+    video: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    film = write_video(tmp_path / "film.avi", list(read_clip(video).frames), codec="ffv1", pixels="bgr0")
-    data = bytearray(film.read_bytes())
-    data[len(data) // 2 : len(data) // 2 + 40] = bytes(40)
-    film.write_bytes(data)
+    frames = list(read_clip(video).frames)
+    film = tmp_path / "film.ts"  # two recordings in one file: the clock goes back in the middle
+    parts = [write_video(tmp_path / f"{k}.ts", part) for k, part in enumerate((frames[:13], frames[13:]))]
+    film.write_bytes(b"".join(part.read_bytes() for part in parts))
     for name, options in (("one", []), ("two", ["--split", "2"])):
         assert main([str(film), "-o", str(tmp_path / name), *QUICK, *options]) == 0
     assert same(tmp_path / "two" / "film", tmp_path / "one" / "film")
+    assert "so every worker decodes it from its start" in capfd.readouterr().err
+
+
+def test_frames_that_differ_are_never_joined(
+    video: Path, plain: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seek = PacketIndex.seek
+    monkeypatch.setattr(PacketIndex, "seek", lambda index, frame: seek(index, frame + 1))
+    assert main([str(video), "-o", str(tmp_path), "--split", "2", *QUICK]) == 0
+    assert "so one process does it" in capfd.readouterr().err
+    assert same(tmp_path / "film", plain)
 
 
 def test_images_are_split_too(video: Path, tmp_path: Path) -> None:
@@ -111,7 +124,38 @@ def test_a_short_video_is_worked_on_by_one_process(
     assert record(tmp_path / "out" / "film")["split"] == {"stretches": []}
 
 
-def test_a_killed_run_leaves_no_workers_and_the_next_one_clears_up(video: Path, plain: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("times", [2, 3])
+def test_a_worker_that_dies_is_replaced_twice(
+    video: Path,
+    plain: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    times: int,
+) -> None:
+    """Whoever is at the second stretch is killed after a second, two times or three."""
+    start, killed = ProcessPool.start, list[Stretch]()
+
+    def start_and_kill(pool: ProcessPool, item: Stretch) -> Any:
+        hand = start(pool, item)
+        if item.own and len(killed) < times:
+            killed.append(item)
+            threading.Timer(1.0, hand.process.kill).start()
+        return hand
+
+    monkeypatch.setattr(ProcessPool, "start", start_and_kill)
+    status = main([str(video), "-o", str(tmp_path), "--split", "2", *QUICK])
+    assert len(killed) == times
+    if times < TRIES:
+        assert status == 0
+        assert same(tmp_path / "film", plain)
+    else:
+        assert status == 2
+        assert "from frame 18 on: the worker that was at it died, 3 times" in capfd.readouterr().err
+        assert os.listdir(tmp_path) == []
+
+
+def test_a_killed_run_leaves_no_workers_and_the_next_one_clears_up(video: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-m", "samotion.runtime.cli", str(video), "-o", str(tmp_path), "--split", "2", *QUICK]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT / ".dev")}, start_new_session=True)
     while not list(tmp_path.glob(".film.partial-work/*/*.npz")):
@@ -151,7 +195,7 @@ def test_stretches_cover_all_windows_once_and_take_equally_long(windows: int, wo
 @pytest.mark.slow
 def test_a_thousand_frames_as_in_one_process(tmp_path: Path, record_property: Any) -> None:
     """1,200 frames, default windows: the figures that docs/many-videos.md states."""
-    film = there_and_back(tmp_path / "film.mp4", 1200, 240, "libx264")
+    film = there_and_back(tmp_path / "film.mp4", 1200, 240, 48)
     options = ["--max-tracks", "300", "--no-overlay", "--quiet"]
     for name, more in (("one", []), ("two", ["--split", "2"])):
         assert main([str(film), "-o", str(tmp_path / name), *options, *more]) == 0
