@@ -100,4 +100,6 @@ def _require_answer(address: str) -> None:
     try:
         socket.create_connection((host, int(port)), ANSWER_SECONDS).close()
     except OSError as error:
-        raise EngineError(f"--ray {address}: no cluster answers ({message_of(error)})", "start one: ray start") from error
+        raise EngineError(
+            f"--ray {address}: no cluster answers ({message_of(error)})", "start one: ray start"
+        ) from error

@@ -106,7 +106,7 @@ class _Split:
         for number, window in enumerate(windows):
             if before and at + 1 < len(stretches) and number == stretches[at + 1].own:
                 at += 1
-                seams.append(_told(names.meet(_loaded(stretches[at], number - 1, before)), window))
+                seams.append(_facts_of(names.meet(_loaded(stretches[at], number - 1, before)), window))
             piece = _loaded(stretches[at], number, window)
             stretches[at].window(number).unlink()  # those of a long video would fill a disk
             before = window
@@ -127,7 +127,7 @@ def _loaded(stretch: Stretch, number: int, window: Window) -> WindowResult:
     return piece
 
 
-def _told(seam: Seam, window: Window) -> dict[str, Any]:
+def _facts_of(seam: Seam, window: Window) -> dict[str, Any]:
     """Return what result.json says of a seam, which lies before the frames that ``window`` adds."""
     frame = int(window.clip.source_index[window.shared])
     return {

@@ -1,4 +1,4 @@
-"""Where reading of a video file can begin: the keyframes before each frame, told by the packets without decoding."""
+"""Where reading of a video file can begin: the keyframes before each frame, from the packets, without decoding."""
 
 from bisect import bisect_right
 from dataclasses import dataclass
