@@ -211,7 +211,7 @@ def test_a_thousand_frames_as_in_one_process(tmp_path: Path, record_property: An
             a, b = ours == identity, theirs == identity
             ious.append(np.count_nonzero(a & b) / np.count_nonzero(a | b))
             near.append(any(abs(frame - seam) < window for seam in seams))
-            known += ious[-1] > 0.5
+            known += int(ious[-1] > 0.5)
     values, at = np.array(ious), np.array(near)
     figures = {
         "identities": known / len(values),

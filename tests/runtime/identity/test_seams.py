@@ -29,7 +29,7 @@ def piece(objects: dict[int, int]) -> WindowResult:
         ),
         identities,
         ObjectMasks(masks),
-        identities.astype(np.float32) / 10,
+        np.float32(0.1) * identities.astype(np.float32),
         np.repeat(identities[:, None], T, axis=1).astype(np.uint8),
         Tracks(nothing[..., None].repeat(2, 2), nothing > 0, nothing, nothing, np.zeros(0, np.int64)),
         MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_)),
@@ -55,7 +55,7 @@ def test_objects_keep_their_numbers_across_a_seam() -> None:
     after = names.renamed(piece({1: 5, 2: 0, 3: 7, 4: 2}))
     assert columns(after) == {1: 0, 2: 5, 3: 7, 4: 2}
     assert after.identities.tolist() == [1, 2, 3, 4]
-    assert after.scores.tolist() == np.float32([0.2, 0.1, 0.3, 0.4]).tolist(), "scores go with their objects"
+    assert np.allclose(after.scores, [0.2, 0.1, 0.3, 0.4]), "scores go with their objects"
     assert after.states[:, 0].tolist() == [2, 1, 3, 4]
 
 
