@@ -58,7 +58,7 @@ class Stages:
     def __init__(self, clip: Clip, bundle: Bundle, settings: Settings) -> None:
         self.clip, self.settings, self.quiet = clip, settings, Progress()
         stages = window.Stages(clip, bundle, settings, self.quiet, HOST)
-        self.tracks, self.labels = stages.motion()
+        self.tracks, self.labels, _ = stages.motion()
         self.network = stages.network()
 
     def split(self, labels: MotionLabels) -> tuple[Tracks, Tracks]:

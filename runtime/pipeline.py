@@ -66,7 +66,7 @@ class Follower:
         with self._progress.window(window.start, window.start + len(clip.frames)) as progress:
             stages = Stages(clip, self._bundle, self._settings, progress, self._arrays)
             known = self._known(stages)
-            tracks, labels = stages.motion()
+            tracks, labels, depth = stages.motion()
             found = np.zeros((0, len(clip.frames), *clip.size), np.bool_)
             # SAM2 does not run at all where nothing moves and nothing is left to follow.
             if labels.dynamic.any() or any(item.still < MOST_WINDOWS for item in known):
@@ -86,6 +86,7 @@ class Follower:
             start=window.start,
             seconds=stages.seconds,
             arrived=window.arrived,
+            depth=None if depth is None else depth[shared:],
         )
 
     def _known(self, stages: Stages) -> list[Known]:

@@ -194,7 +194,8 @@ class WindowResult:
     points inside each object move by themselves, 0 where there is none. states: (K, T) uint8 of State, what each
     object does on each frame, as far as this window tells. tracks, labels: of the whole window, whose first frame is
     number ``start`` of all frames kept. seconds: by stage. arrived: when the first of the frames was read, on
-    time.monotonic's clock.
+    time.monotonic's clock. depth: (T, h, w) uint8, a small map of each frame, 0 for its farthest place and 255 for
+    its nearest; None where none was estimated, as of a single frame.
     """
 
     clip: Clip
@@ -207,7 +208,10 @@ class WindowResult:
     start: int
     seconds: dict[str, float]
     arrived: float
+    depth: Bytes | None = None
 
     def __post_init__(self) -> None:
         _expect("identities", self.identities, (len(self.masks.values),), np.int64)
         _expect("states", self.states, self.masks.values.shape[:2], np.uint8)
+        if self.depth is not None:
+            _expect("depth", self.depth, (len(self.clip.frames), None, None), np.uint8)

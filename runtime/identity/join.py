@@ -16,7 +16,7 @@ def joined(clip: Clip, pieces: Iterable[WindowResult]) -> Result:
     Tracks are hidden, at (0, 0), outside their own window. Raises InputError where the masks do not fit in memory.
     """
     # Without their frames, which would be a second copy of the clip.
-    kept = [replace(piece, clip=piece.clip.part(slice(0))) for piece in pieces]
+    kept = [replace(piece, clip=piece.clip.part(slice(0)), depth=None) for piece in pieces]
     if len(kept) == 1:
         return Result(clip, kept[0].tracks, kept[0].labels, kept[0].masks, kept[0].seconds)
     count = max((int(piece.identities.max(initial=0)) for piece in kept), default=0)

@@ -12,7 +12,7 @@ from samotion.runtime.ops.interface import Arrays
 from samotion.runtime.progress import Progress
 from samotion.runtime.sam2.predictor import MaskPredictor
 from samotion.runtime.settings import Settings
-from samotion.runtime.stages.depth import estimate
+from samotion.runtime.stages.depth import estimate, small_maps
 from samotion.runtime.stages.features import describe
 from samotion.runtime.stages.grouping import completed, group_tracks
 from samotion.runtime.stages.masks import segment_objects
@@ -22,7 +22,7 @@ from samotion.runtime.stages.prompts import background_points, promptable
 from samotion.runtime.stages.support import supported
 from samotion.runtime.stages.tracks import follow, sample_queries
 from samotion.runtime.stages.votes import sureness
-from samotion.runtime.values import Bool, Clip, Float, MotionLabels, ObjectMasks, Prompt, TrackGroup, Tracks
+from samotion.runtime.values import Bool, Bytes, Clip, Float, MotionLabels, ObjectMasks, Prompt, TrackGroup, Tracks
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,15 @@ class Stages:
     arrays: Arrays
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def motion(self) -> tuple[Tracks, MotionLabels]:
-        """Return the clip's tracks and which of them move by themselves; raises EngineError."""
+    def motion(self) -> tuple[Tracks, MotionLabels, Bytes | None]:
+        """Return the clip's tracks, which of them move by themselves, and its small depth maps.
+
+        The maps are those of a WindowResult, None of a single frame. Raises EngineError.
+        """
         clip, bundle, settings = self.clip, self.bundle, self.settings
         progress, arrays = self.progress, self.arrays
         if len(clip.frames) < 2:  # a single frame shows no motion
-            return _no_tracks(len(clip.frames)), _NO_LABELS
+            return _no_tracks(len(clip.frames)), _NO_LABELS, None
         with self.timed("tracks"):
             queries = sample_queries(clip, settings)
             followed = follow(clip, queries, bundle, settings, progress, arrays)
@@ -58,7 +61,7 @@ class Stages:
             features = describe(clip, held, bundle, settings, progress, arrays)
         with self.timed("motion"):
             labels = label(clip, held, disparity, features, bundle, settings, progress, arrays)
-        return arrays.down_tracks(held), labels
+        return arrays.down_tracks(held), labels, small_maps(disparity, arrays)
 
     def network(self) -> MaskPredictor:
         """Return SAM2 with every frame encoded."""

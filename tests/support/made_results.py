@@ -65,4 +65,5 @@ def _window(labels: Labels, start: int, source: tuple[int, int] | None, stride: 
         start=start,
         seconds={"tracks": 0.1},
         arrived=0.0,
+        depth=(index[:, None, None] + np.arange(40).reshape(5, 8)).astype(np.uint8),
     )

@@ -60,6 +60,12 @@ class MaskFrame:
         """The objects that are seen, ascending."""
         return [int(identity) for identity in np.unique(self.labels) if identity]
 
+    @property
+    def depth(self) -> Bytes | None:
+        """Its small depth map (h, w), 255 for what is nearest; None where there is none."""
+        maps = self.window.depth
+        return None if maps is None else maps[self.index]
+
     def picture(self) -> Bytes:
         """Return the picture (H, W, 3) at the source's size; one that was shrunk is enlarged again."""
         frame: Bytes = self.window.clip.frames[self.index]

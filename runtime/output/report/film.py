@@ -1,10 +1,14 @@
-"""The frames of a report as a small H.264 video, frame n being shown at n / rate."""
+"""The frames of a report as a small H.264 video, frame n being shown at n / rate, with its depth below it.
+
+One video holds both, so that depth is always that of the frame, and a browser decodes one video.
+"""
 
 import contextlib
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 
 from samotion.runtime.output.overlay import ENCODING
 from samotion.runtime.values import Bytes
@@ -16,20 +20,20 @@ OPTIONS = {**ENCODING, "crf": "27", "g": str(KEY_EVERY)}
 
 
 class Film:
-    """Writes pictures (H, W, 3) RGB of even sides, one after the other. Raises OSError where writing fails."""
+    """Writes frame after frame, of ``size`` (height, width), both even. Raises OSError where writing fails."""
 
     def __init__(self, path: Path, rate: Fraction, size: tuple[int, int]) -> None:
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
         limits = {"maxrate": str(round(FRAME_BITS * rate)), "bufsize": str(FRAME_BITS * SAVED_FRAMES)}
         self._stream = self._container.add_stream("libx264", rate=rate, options=OPTIONS | limits)
-        self._stream.height, self._stream.width = size
+        self._stream.height, self._stream.width = 2 * size[0], size[1]
         self._stream.pix_fmt = "yuv420p"
         self._time_base = 1 / rate
         self._count = 0
 
-    def add(self, picture: Bytes) -> None:
-        """Write the next picture."""
-        frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+    def add(self, picture: Bytes, depth: Bytes) -> None:
+        """Write the next frame: its picture and its depth, both (H, W, 3) RGB."""
+        frame = av.VideoFrame.from_ndarray(np.concatenate([picture, depth]), format="rgb24")
         frame.pts, frame.time_base = self._count, self._time_base
         self._count += 1
         self._container.mux(self._stream.encode(frame))

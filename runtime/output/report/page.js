@@ -20,6 +20,7 @@ let runs, starts, windows;
 let current = 0; // the frame that is drawn
 let wanted = 0; // the frame that was asked for
 let playable = true;
+let watched = false; // whether the next frame of the film will be told
 
 function element(name, attributes = {}, ...children) {
   const made = Object.assign(document.createElement(name), attributes);
@@ -128,7 +129,8 @@ function drawTracks(frame) {
 function draw(frame) {
   current = Math.min(Math.max(frame, 0), last);
   context.clearRect(0, 0, width, height);
-  if (playable) context.drawImage(film, 0, 0, width, height);
+  // Below each frame, the film has its depth.
+  if (playable) context.drawImage(film, 0, $("depth").checked ? height : 0, width, height, 0, 0, width, height);
   if ($("masks").checked) drawMasks(current);
   if ($("tracks").checked) drawTracks(current);
   tell();
@@ -152,17 +154,30 @@ function show(frame) {
   else if (!film.seeking) seek();
 }
 
+function step(frames) {
+  show((film.paused ? wanted : current) + frames);
+}
+
 function seek() {
+  watch();
   film.currentTime = (wanted + 0.5) / rate; // the middle of a frame, however times are rounded
 }
 
-function follow(_, shot) {
-  draw(Math.round(shot.mediaTime * rate));
-  if (!film.paused) film.requestVideoFrameCallback(follow);
+/* Draw the film's frames as they come on: after a seek, one may still be black when the seek has ended. */
+function watch() {
+  if (watched || !film.requestVideoFrameCallback) return;
+  watched = true;
+  film.requestVideoFrameCallback((_, shot) => {
+    watched = false;
+    draw(Math.round(shot.mediaTime * rate));
+    if (!film.seeking) wanted = current;
+    if (!film.paused) watch();
+  });
 }
 
 function followClock() {
   draw(Math.floor(film.currentTime * rate));
+  wanted = current;
   if (!film.paused) requestAnimationFrame(followClock);
 }
 
@@ -180,7 +195,7 @@ function setPlaying(playing) {
 function listen() {
   film.addEventListener("play", () => {
     setPlaying(true);
-    if (film.requestVideoFrameCallback) film.requestVideoFrameCallback(follow);
+    if (film.requestVideoFrameCallback) watch();
     else requestAnimationFrame(followClock);
   });
   film.addEventListener("pause", () => setPlaying(false));
@@ -190,17 +205,17 @@ function listen() {
     else seek();
   });
   $("play").addEventListener("click", toggle);
-  $("previous").addEventListener("click", () => show(current - 1));
-  $("next").addEventListener("click", () => show(current + 1));
+  $("previous").addEventListener("click", () => step(-1));
+  $("next").addEventListener("click", () => step(1));
   $("frame").addEventListener("input", () => show(Number($("frame").value)));
-  for (const id of ["masks", "tracks", "opacity"]) $(id).addEventListener("input", () => draw(current));
+  for (const id of ["masks", "depth", "tracks", "opacity"]) $(id).addEventListener("input", () => draw(current));
   $("all").addEventListener("click", () => showObjects(true));
   $("none").addEventListener("click", () => showObjects(false));
   document.addEventListener("keydown", (event) => {
-    const steps = { ArrowLeft: current - 1, ArrowRight: current + 1, Home: 0, End: last };
+    const steps = { ArrowLeft: -1, ArrowRight: 1, Home: -frames.length, End: frames.length };
     if (event.target.closest("input, button, summary, .scroll") || event.ctrlKey || event.altKey || event.metaKey) return;
     if (event.key === " ") toggle();
-    else if (event.key in steps) show(steps[event.key]);
+    else if (event.key in steps) step(steps[event.key]);
     else return;
     event.preventDefault();
   });
@@ -278,6 +293,7 @@ function fill() {
   $("sample").textContent = data.sample;
   for (const object of data.objects) object.states = statesOf(object);
   $("objects").append(...data.objects.map(objectRow));
+  $("depth-label").hidden = !data.depth;
   $("found").hidden = !data.objects.length;
   $("nothing").hidden = data.objects.length > 0;
   const longest = Math.max(...Object.values(data.seconds), 1e-9);
@@ -303,6 +319,7 @@ async function begin() {
     film.addEventListener("error", () => {
       playable = false;
       $("trouble").hidden = false;
+      $("depth-label").hidden = true;
       $("play").disabled = true;
       ready();
     }, { once: true });
@@ -310,7 +327,7 @@ async function begin() {
   });
   setPlaying(false);
   listen();
-  draw(0);
+  show(0);
   document.documentElement.dataset.ready = "yes";
 }
 

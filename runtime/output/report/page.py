@@ -20,7 +20,7 @@ from samotion.runtime.output.palette import davis_palette
 from samotion.runtime.output.record import Record
 from samotion.runtime.output.report.film import Film
 from samotion.runtime.output.report.packing import MOST_TRACKS, TrackWindow, mask_runs, packed_tracks
-from samotion.runtime.values import Playback
+from samotion.runtime.values import Bytes, Playback
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Page:
         )
         self._windows: list[TrackWindow] = []
         self._frames = 0
+        self._depth = False
 
     def add(self, frame: MaskFrame) -> None:
         """Take the next frame; those after MOST_FRAMES are left out, with a warning."""
@@ -63,10 +64,8 @@ class Page:
             self._windows.append(window)
             self._tracks.write(tracks)
         self._frames += 1
-        shape = self._size[::-1]
-        picture = cv2.resize(frame.window.clip.frames[frame.index], shape, interpolation=cv2.INTER_AREA)
-        self._film.add(np.asarray(picture, np.uint8))
-        labels = cv2.resize(frame.labels, shape, interpolation=cv2.INTER_NEAREST_EXACT)
+        self._film.add(self._picture(frame), self._depth_picture(frame))
+        labels = cv2.resize(frame.labels, self._size[::-1], interpolation=cv2.INTER_NEAREST_EXACT)
         self._runs.write(mask_runs(np.asarray(labels, np.uint16)))
 
     def finish(self, facts: dict[str, Any], record: Record) -> None:
@@ -92,6 +91,18 @@ class Page:
         """Remove the parts, and close what is open, also after a failure."""
         self._stack.close()
 
+    def _picture(self, frame: MaskFrame) -> Bytes:
+        picture = cv2.resize(frame.window.clip.frames[frame.index], self._size[::-1], interpolation=cv2.INTER_AREA)
+        return np.asarray(picture, np.uint8)
+
+    def _depth_picture(self, frame: MaskFrame) -> Bytes:
+        """Return the depth of a frame in grey, bright where it is near, and black where there is none."""
+        if frame.depth is None:
+            return np.zeros((*self._size, 3), np.uint8)
+        self._depth = True
+        grey = cv2.resize(frame.depth, self._size[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2RGB), np.uint8)
+
     def _data(self, facts: dict[str, Any], record: Record) -> dict[str, Any]:
         """Return what the page reads beside frames, masks and tracks."""
         source, height, width = facts["input"], *self._size
@@ -102,6 +113,7 @@ class Page:
             "width": width,
             "height": height,
             "rate": float(self._rate),
+            "depth": self._depth,
             "frames": source["frames"][: self._frames],
             "times": source["times"][: self._frames],
             "objects": [{name: found[name] for name in kept} for found in record.objects()],

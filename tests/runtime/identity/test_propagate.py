@@ -154,10 +154,10 @@ class Script:
         self._own = Script.found[Script.turn]
         Script.turn += 1
 
-    def motion(self) -> tuple[Tracks, MotionLabels]:
+    def motion(self) -> tuple[Tracks, MotionLabels, None]:
         shown = np.ones((1, len(self.clip.frames)), np.float32)
         tracks = Tracks(np.zeros((*shown.shape, 2), np.float32), shown > 0, shown, shown, np.zeros(1, np.int64))
-        return tracks, MotionLabels(np.ones(1, np.float32), np.array([bool(self._own)]))
+        return tracks, MotionLabels(np.ones(1, np.float32), np.array([bool(self._own)])), None
 
     def network(self) -> MaskPredictor:
         return cast(MaskPredictor, SimpleNamespace(frames=len(self.clip.frames)))

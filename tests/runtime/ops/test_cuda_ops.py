@@ -31,7 +31,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
 from samotion.runtime.stages.window import Stages
-from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Tracks
+from samotion.runtime.values import Bytes, Clip, MotionLabels, ObjectMasks, Tracks
 
 # As the published bundles are: one click that is corrected, few clicked frames, masks enlarged as they are.
 PUBLISHED = {
@@ -76,12 +76,13 @@ class Found:
     tracks: Tracks
     labels: MotionLabels
     masks: ObjectMasks
+    depth: Bytes | None = None
 
 
 def found_in(clip: Clip, bundle: Bundle, way: str, arrays: Arrays) -> Found:
     stages = Stages(clip, bundle, Settings().override(bundle.settings).override(WAYS[way]), Progress(), arrays)
-    tracks, labels = stages.motion()
-    return Found(tracks, labels, stages.objects(tracks, labels, stages.network()))
+    tracks, labels, depth = stages.motion()
+    return Found(tracks, labels, stages.objects(tracks, labels, stages.network()), depth)
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +99,8 @@ def same(found: Found, wanted: Found) -> None:
     assert wanted.labels.dynamic.any()
     assert wanted.masks.values.any()
     np.testing.assert_array_equal(found.masks.values, wanted.masks.values)
+    if wanted.depth is not None:
+        np.testing.assert_array_equal(found.depth, wanted.depth)
 
 
 # With one object at once those that are found take turns.
@@ -132,6 +135,8 @@ def came_and_went(memory: Memory, clip: Clip, found: Found, as_shipped: bool) ->
     of came down.
     """
     up, down = ([entry[1] for entry in memory.log if entry[0] == name] for name in ("up", "down"))
+    assert found.depth is not None
+    down.remove(4 * found.depth.size)  # small depth maps, once
     pixels, objects = clip.frames[0].size // 3, len(found.masks.values)
     assert up.count(clip.frames.nbytes) == 1
     logits = 4 * objects * FRAMES * 64 * 64

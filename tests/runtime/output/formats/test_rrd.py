@@ -2,12 +2,14 @@ import tempfile
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 from hypothesis import given, settings
 from rerun.chunk import RrdReader
 from tests.support.made_results import label_maps, made_result
 
+from samotion.runtime.output.formats import rrd
 from samotion.runtime.values import Labels
 
 
@@ -21,8 +23,8 @@ def read(path: Path) -> dict[str, list[dict[str, Any]]]:
 
 @settings(max_examples=5)
 @given(label_maps())
-def test_a_recording_holds_masks_frames_and_tracks(labels: Labels) -> None:
-    with tempfile.TemporaryDirectory() as out:
+def test_a_recording_holds_masks_frames_depth_and_tracks(labels: Labels) -> None:
+    with tempfile.TemporaryDirectory() as out, patch.object(rrd, "PART", 2):
         folder = made_result(labels).save(out, overlay=False, formats=("rrd",))
         rows = read(folder / "recording.rrd")
     masks = rows["/video/masks"]
@@ -37,6 +39,10 @@ def test_a_recording_holds_masks_frames_and_tracks(labels: Labels) -> None:
     np.testing.assert_array_equal(point, [3.5, 3.5])
     frames = [row for row in rows["/video"] if row.get("EncodedImage:blob")]
     assert len(frames) == len(labels)
+    assert len(rows["/depth"]) == len(labels)
+    for number, row in enumerate(rows["/depth"]):
+        (buffer,) = row["DepthImage:buffer"]
+        assert bytes(buffer) == bytes(range(number, number + 40))
 
 
 def test_the_same_result_is_the_same_recording(tmp_path: Path) -> None:

@@ -31,11 +31,12 @@ NAMED = """() => [...document.querySelectorAll('button, input, summary, [tabinde
 
 
 def shade(window: WindowResult) -> WindowResult:
-    """Give each frame a grey that tells its number."""
+    """Give each frame a grey that tells its number, and a depth."""
     clip = window.clip
     frames = np.empty_like(clip.frames)
     frames[:] = (20 * (1 + clip.source_index)).astype(np.uint8)[:, None, None, None]
-    return replace(window, clip=replace(clip, frames=frames))
+    depth = np.tile(np.arange(0, 250, 10, dtype=np.uint8)[:, None], (len(frames), 1, 32))  # near at the bottom
+    return replace(window, clip=replace(clip, frames=frames), depth=depth)
 
 
 @pytest.fixture(scope="module")
@@ -57,11 +58,15 @@ def page(running: Browser, written: Path) -> Iterator[Page]:
         yield found
 
 
-def at_frame(page: Page, number: int) -> list[int]:
-    """Wait for a frame and return the colour beside all objects."""
+def at_frame(page: Page, number: int) -> None:
+    """Wait for a frame and its grey beside all objects: a browser may show it a moment after its number."""
     page.wait_for_selector(f'#canvas[aria-label^="Frame {number},"]')
-    colour: list[int] = page.evaluate(PIXEL, [32, 6])
-    return colour
+    has_grey(page, 20 * (1 + number))
+
+
+def has_grey(page: Page, wanted: int) -> None:
+    """Wait until a place beside all objects is grey, by the level ``wanted``."""
+    page.wait_for_function(f"(wanted) => ({PIXEL})([32, 6]).every((own) => Math.abs(own - wanted) <= 4)", arg=wanted)
 
 
 def test_one_file_that_nothing_is_left_beside_and_that_is_replaced(written: Path, tmp_path: Path) -> None:
@@ -103,7 +108,7 @@ def test_the_size_of_its_frames(size: tuple[int, int], aspect: float, expected: 
 
 def test_every_frame_is_reached_by_keys_and_is_the_right_one(page: Page) -> None:
     for number in range(FRAMES):
-        assert np.abs(np.array(at_frame(page, number)) - 20 * (1 + number)).max() <= 4, number
+        at_frame(page, number)
         page.keyboard.press("ArrowRight")
     page.keyboard.press("Home")
     at_frame(page, 0)
@@ -143,6 +148,16 @@ def test_tracks_are_drawn_in_the_colour_of_what_moves(page: Page) -> None:
     red, green, blue = page.evaluate(PIXEL, [3, 3])
     assert red > green > blue
     assert red > 150
+
+
+def test_depth_takes_the_place_of_the_picture(page: Page) -> None:
+    at_frame(page, 0)
+    page.check("#depth")
+    near, far = page.evaluate(PIXEL, [62, 46]), page.evaluate(PIXEL, [62, 2])
+    assert max(near) - min(near) <= 4
+    assert near[0] > far[0] + 60
+    page.uncheck("#depth")
+    at_frame(page, 0)
 
 
 def test_timelines_and_facts_are_told_in_words(page: Page) -> None:
