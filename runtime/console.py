@@ -2,12 +2,16 @@
 
 import logging
 import sys
+import threading
+from types import TracebackType
+from typing import Self
 
 from samotion.engines.errors import SamotionError
 from samotion.engines.program import FAILED, one_line
 
 PROGRAM = "samotion-run"
 PACKAGE = "samotion"
+READING, WRITING = "reading for ", "writing for "  # names of threads begin so, and go on with whom they serve
 
 
 def note(text: str) -> None:
@@ -27,17 +31,29 @@ def message_of(error: BaseException) -> str:
 
 
 class Warnings(logging.Handler):
-    """Shows the package's warnings as lines of the program and keeps them for the record, until it is closed."""
+    """Shows the package's warnings as lines of the program and keeps them for the record; a context manager.
+
+    They are those of the thread that makes it, and of the threads that read and write for it.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
         self.lines: list[str] = []
+        self._thread = threading.current_thread().name
         logging.getLogger(PACKAGE).addHandler(self)
 
-    def close(self) -> None:
-        """Show no more."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         logging.getLogger(PACKAGE).removeHandler(self)
-        super().close()
+        self.close()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a warning comes from one of the threads."""
+        return (record.threadName or "").removeprefix(READING).removeprefix(WRITING) == self._thread
 
     def emit(self, record: logging.LogRecord) -> None:
         """Show and keep one warning."""

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from samotion.engines.bundle import Bundle
 from samotion.engines.program import POLITE
@@ -31,12 +31,51 @@ AHEAD = 32  # frames read ahead where all are one window: nothing is computed be
 STOPPING = b"ending: what was read until now is still worked on; once more keeps only what is done\n"
 
 
+def pipeline(_: Source, windows: Iterator[Window], job: "Job", settings: Settings) -> Iterator[WindowResult]:
+    """Yield what each of the windows of a source adds."""
+    return stream(windows, job.bundle, settings, job.progress)
+
+
+@contextlib.contextmanager
+def ended_by_signals(stop: Callable[[], None], hurry: Callable[[], None]) -> Iterator[None]:
+    """Call ``stop`` at the first SIGINT, SIGTERM or SIGHUP, and ``hurry`` at every further one."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in POLITE}
+    calls = itertools.chain([stop], itertools.repeat(hurry))
+
+    def end(*_: object) -> None:
+        (call := next(calls))()
+        if call == stop:
+            with contextlib.suppress(OSError):  # print() may be just what the signal interrupted
+                os.write(2, STOPPING)
+
+    for number, handler in before.items():
+        if handler != signal.SIG_IGN:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def ended(ahead: FramesAhead) -> contextlib.AbstractContextManager[None]:
+    """Let signals end the reading of a source without an end, the first time; the second time they interrupt."""
+    return ended_by_signals(ahead.stop, _interrupt)
+
+
+def _interrupt() -> None:
+    raise KeyboardInterrupt
+
+
 @dataclasses.dataclass(frozen=True)
 class Job:
     """How inputs are processed. budget: bytes of memory, None for the default. note: receives lines for the user.
 
-    about: what else result.json says, asked when all else is done. formats, dilate, report: see ResultWriter. finder:
-    who finds the objects, None for this process.
+    about: what else result.json says, asked when all else is done. formats, dilate, report: see ResultWriter. find:
+    finds what each window adds. ended: watches for what ends a source that has no end.
     """
 
     bundle: Bundle
@@ -50,17 +89,8 @@ class Job:
     formats: Sequence[str] = DEFAULT
     dilate: int = 0
     report: bool = False
-    finder: "Finder | None" = None
-
-
-class Finder(Protocol):
-    """Finds what moves in the place of this process's pipeline."""
-
-    facts: dict[str, Any]
-    """What result.json says of it, once all is found."""
-
-    def find(self, source: Source, windows: Iterator[Window], job: Job, settings: Settings) -> Iterator[WindowResult]:
-        """Yield what each window adds."""
+    find: Callable[[Source, Iterator[Window], "Job", Settings], Iterator[WindowResult]] = pipeline
+    ended: Callable[[FramesAhead], contextlib.AbstractContextManager[None]] = ended
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +108,7 @@ def process(source: Source, job: Job) -> Processed:
     A source without an end ends at the first SIGINT, SIGTERM or SIGHUP with what was read by then; a second one keeps
     only the finished windows. Raises SamotionError, or KeyboardInterrupt where there is nothing to keep.
     """
-    with FramesAhead(source, AHEAD) as ahead, _ended_by_signals(source, ahead):
+    with FramesAhead(source, AHEAD) as ahead, job.ended(ahead) if source.endless else contextlib.nullcontext():
         frames = iter(ahead)
         with job.progress.stage("reading", 1) as stage:
             first = next(frames, None)
@@ -97,7 +127,7 @@ def process(source: Source, job: Job) -> Processed:
         ) as writer:
             with Behind(live.watched(writer.add) if live else writer.add) as behind:
                 try:
-                    for piece in _found(source, windows, job, settings):
+                    for piece in job.find(source, windows, job, settings):
                         behind.put(piece)
                         del piece  # or its frames stay until the next window is done
                 except KeyboardInterrupt:
@@ -106,19 +136,14 @@ def process(source: Source, job: Job) -> Processed:
             facts = {**job.about(), "settings": dataclasses.asdict(settings)}
             facts["input"] = {**facts.get("input", {}), **source.facts()}
             facts |= {"live": live.facts()} if live else {}
-            facts |= job.finder.facts if job.finder else {}
+            if live:
+                job.note(live.summary)
             facts["memory"] = _memory(fitted, job.note)
             with job.progress.stage("finishing", 1) as stage:
                 folder = writer.finish(facts, source.count)
                 stage.advance()
     line = f"{source.label}: {writer.summary} -> {folder}"
     return Processed(line, writer.record.count, writer.record.frames)
-
-
-def _found(source: Source, windows: Iterator[Window], job: Job, settings: Settings) -> Iterator[WindowResult]:
-    if job.finder:
-        return job.finder.find(source, windows, job, settings)
-    return stream(windows, job.bundle, settings, job.progress)
 
 
 def _fitted(first: Frame, job: Job) -> Fit:
@@ -168,6 +193,15 @@ class _Live:
 
         return watching
 
+    @property
+    def summary(self) -> str:
+        """In words how far the masks were behind and what was lost."""
+        dropped = self._ahead.dropped
+        return (
+            f"{self._source.label}: masks came {self._worst:.1f} s after their frames at most, "
+            f"{dropped} frame{'' if dropped == 1 else 's'} dropped"
+        )
+
     def facts(self) -> dict[str, Any]:
         """Return what result.json says; seconds are those stated and the longest from a frame read to its mask."""
         return {
@@ -179,32 +213,3 @@ class _Live:
             "dropped": self._ahead.dropped,
             "stride": self._ahead.stride,
         }
-
-
-@contextlib.contextmanager
-def _ended_by_signals(source: Source, ahead: FramesAhead) -> Iterator[None]:
-    """Let signals end a source without an end, the first time; the second time they interrupt."""
-    if not source.endless or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = [number for number in POLITE if signal.getsignal(number) != signal.SIG_IGN]
-    before = [signal.getsignal(number) for number in numbers]
-
-    def end(*_: object) -> None:
-        for number in numbers:
-            signal.signal(number, _interrupt)
-        ahead.stop()
-        with contextlib.suppress(OSError):  # print() may be just what the signal interrupted
-            os.write(2, STOPPING)
-
-    for number in numbers:
-        signal.signal(number, end)
-    try:
-        yield
-    finally:
-        for number, handler in zip(numbers, before, strict=True):
-            signal.signal(number, handler)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -18,11 +19,13 @@ from samotion.runtime.batch.dispatch import Dispatcher
 from samotion.runtime.batch.fingerprint import is_done
 from samotion.runtime.batch.inputs import Input, Shard, gather, read_list
 from samotion.runtime.batch.ledger import DONE, FAILED, Ledger, Outcome
+from samotion.runtime.batch.live_streams import LiveStreams
 from samotion.runtime.batch.process_pool import ProcessPool
 from samotion.runtime.batch.ray_pool import RayPool
 from samotion.runtime.batch.split import Splitting
 from samotion.runtime.batch.worker import Request, Worker, asked
 from samotion.runtime.console import PROGRAM, fail, message_of, note
+from samotion.runtime.sources.live import is_live
 
 BUG = 70  # EX_SOFTWARE of sysexits.h
 
@@ -74,11 +77,25 @@ def run_job(given: Sequence[str], request: Request, plan: Plan) -> int:
                 Dispatcher[Input, Any](pool, plan.limit, log.add).work_through(left)
         elif left:
             with Worker(request, note) as worker:
-                for item in left:
-                    log.add(item, _attempt(worker.run, item, log))
+                _work_off(worker, left, log, request.quiet)
     finally:
         log.settle()
     return log.status
+
+
+def _work_off(worker: Worker, items: Sequence[Input], log: "_Log", quiet: bool) -> None:
+    """Work in this process: on the live sources side by side, for they do not wait, then on one after the other."""
+
+    def attempt(run: Callable[[Input], Outcome], item: Input) -> None:
+        log.add(item, _attempt(run, item, log))
+
+    live = [item for item in items if is_live(item.path)]
+    together = live if len(live) > 1 else []
+    if together:
+        LiveStreams(worker, together, quiet).run(attempt)
+    for item in items:
+        if item not in together:
+            attempt(worker.run, item)
 
 
 @contextlib.contextmanager
@@ -86,7 +103,7 @@ def _splitting(request: Request, plan: Plan) -> Iterator[Splitting]:
     """Give the workers that inputs are split among."""
     assert plan.split
     with RayPool(plan.ray, request) if plan.ray else ProcessPool(plan.split, request) as pool:
-        yield Splitting(pool, plan.split, plan.limit)
+        yield Splitting(pool, plan.split, plan.limit, 1 if plan.ray else plan.split)
 
 
 def _attempt(run: Callable[[Input], Outcome], item: Input, log: "_Log") -> Outcome:
@@ -106,6 +123,7 @@ class _Log:
 
     def __init__(self, out: Path, ledger: Ledger | None, count: int, quiet: bool) -> None:
         self.status = 0
+        self._turn = threading.Lock()
         self._out = out
         self._ledger = ledger
         self._count = count
@@ -122,7 +140,11 @@ class _Log:
         return left
 
     def add(self, item: Input, outcome: Outcome) -> None:
-        """Tell of one more outcome."""
+        """Report one more outcome; threads may do so."""
+        with self._turn:
+            self._add(item, outcome)
+
+    def _add(self, item: Input, outcome: Outcome) -> None:
         self._ended += 1
         if outcome.status == DONE:
             self.status = max(self.status, tell(outcome.message, PROGRAM))

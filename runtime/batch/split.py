@@ -1,7 +1,7 @@
 """One long video on many workers: stretches of it side by side, joined by the objects on the frames they share."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from samotion.runtime.batch.worker import Worker
 from samotion.runtime.console import note
 from samotion.runtime.identity.seams import Renaming, Seam
 from samotion.runtime.job import Job
+from samotion.runtime.memory_budget import DEFAULT
 from samotion.runtime.pipeline import stream
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
@@ -34,17 +35,18 @@ ALONE = "a worker saw other frames in it than there are, so one process does it"
 class Splitting:
     """How inputs are split: in at most ``count`` stretches, on the workers of ``pool``.
 
-    limit: seconds that one stretch may take, None for any.
+    limit: seconds that one stretch may take, None for any. share: how many workers share this machine's memory.
     """
 
     pool: Pool[Stretch, Any]
     count: int
     limit: float | None
+    share: int
 
     def run(self, worker: Worker, item: Input) -> Outcome:
         """Find what moves in one input and write OUT/<name>. Raises SamotionError."""
         try:
-            return worker.run(item, _Split(self, item))
+            return worker.run(item, _Split(self, item).change)
         except FramesDiffer:  # found by other numbers, or what damage left depends on what was decoded before
             note(f"{item.path}: {ALONE}")
             return worker.run(item)
@@ -56,11 +58,16 @@ class FramesDiffer(Exception):
 
 @dataclass
 class _Split:
-    """One input in stretches; a Finder."""
+    """One input in stretches."""
 
     how: Splitting
     item: Input
     facts: dict[str, Any] = field(default_factory=dict)
+
+    def change(self, job: Job) -> Job:
+        """Return how the input is processed."""
+        budget = (job.budget or DEFAULT) // self.how.share
+        return replace(job, budget=budget, find=self.find, about=lambda: job.about() | {"split": self.facts})
 
     def find(self, source: Source, windows: Iterator[Window], job: Job, settings: Settings) -> Iterator[WindowResult]:
         """Yield what each window adds; where there are too few windows to split, this process finds it."""
@@ -74,7 +81,7 @@ class _Split:
             job.note(
                 f"{source.label}: {count} window{'s' if count > 1 else ''}, too few to split: one process does it"
             )
-            self.facts["split"] = {"stretches": []}
+            self.facts["stretches"] = []
             yield from stream(windows, job.bundle, settings, job.progress)
             return
         if index and index.trouble:
@@ -112,7 +119,7 @@ class _Split:
             before = window
             yield names.renamed(piece)
         reports = [stretch.report for stretch in stretches]
-        self.facts["split"] = {
+        self.facts |= {
             "stretches": [[stretch.frame(stretch.first), stretch.stop] for stretch in stretches],
             "sought": [report["sought"] for report in reports],
             "peak": max((report["peak"] or 0 for report in reports), default=0),

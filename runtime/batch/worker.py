@@ -19,7 +19,7 @@ from samotion.runtime.batch.inputs import Input
 from samotion.runtime.batch.ledger import DONE, FAILED, Outcome
 from samotion.runtime.batch.stretch import Stretch, go_through
 from samotion.runtime.console import Warnings, message_of, note
-from samotion.runtime.job import Finder, Job, process
+from samotion.runtime.job import Job, process
 from samotion.runtime.progress import progress_on
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import open_source
@@ -83,17 +83,18 @@ class Worker:
     def __init__(self, request: Request, note: Callable[[str], None]) -> None:
         self._request = request
         self._note = note
-        self._warnings = Warnings()
         self._bundle = Bundle.load(request.engines, provider=request.provider, threads=request.threads)
         self._settings = _settings(request, self._bundle.manifest)
         if (precision := self._bundle.manifest.precision) != "float32":
             note(f"{self._bundle.name} {self._bundle.digest} is {precision}")
         self._asked = asked(request)
 
-    def run(self, item: Input, finder: Finder | None = None) -> Outcome:
-        """Find what moves in one input and write OUT/<name>; finder: see Job. Raises SamotionError."""
+    def run(self, item: Input, change: Callable[[Job], Job] = lambda job: job) -> Outcome:
+        """Find what moves in one input and write OUT/<name>. Threads may share a worker.
+
+        change: of how it is done. Raises SamotionError.
+        """
         begun, request = time.perf_counter(), self._request
-        self._warnings.lines.clear()
         source = self._opened(item, self._settings)
         if not request.audio:
             source.playback.audio = None
@@ -101,9 +102,9 @@ class Worker:
 
         def about() -> dict[str, Any]:
             facts = {"bundle": self._facts(), "request": self._asked, "input": {"path": source.label, **marks}}
-            return facts | {"warnings": list(self._warnings.lines)}
+            return facts | {"warnings": list(warnings.lines)}
 
-        with progress_on(sys.stderr, one_line(item.name), request.quiet) as progress:
+        with Warnings() as warnings, progress_on(sys.stderr, one_line(item.name), request.quiet) as progress:
             job = Job(
                 self._bundle,
                 self._settings,
@@ -116,9 +117,8 @@ class Worker:
                 formats=request.formats,
                 dilate=request.dilate,
                 report=request.report,
-                finder=finder,
             )
-            done = process(source, job)
+            done = process(source, change(job))
         return Outcome(DONE, done.line, done.objects, done.frames, time.perf_counter() - begun)
 
     def go(self, stretch: Stretch) -> Outcome:
@@ -129,7 +129,6 @@ class Worker:
 
     def close(self) -> None:
         """Free the bundle."""
-        self._warnings.close()
         self._bundle.close()
 
     def __enter__(self) -> Self:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Generic, Self, TypeVar
 
+from samotion.runtime.console import WRITING
+
 T = TypeVar("T")
 
 WAIT = 0.2  # seconds a handover waits at a time, so that signals are handled in between
@@ -23,7 +25,8 @@ class Behind(Generic[T]):
         self._changed = threading.Condition()
         self._ended = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="writing", daemon=True)
+        name = WRITING + threading.current_thread().name
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
 
+from samotion.runtime.console import READING
 from samotion.runtime.sources.source import Frame, Source
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,8 @@ class FramesAhead:
         self._changed = threading.Condition()
         self._ended = False
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._read, name="reading", daemon=True)
+        name = READING + threading.current_thread().name
+        self._thread = threading.Thread(target=self._read, name=name, daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -196,7 +196,8 @@ def test_an_interrupt_before_any_window_leaves_nothing(tmp_path: Path, monkeypat
 def test_latency_is_stated_and_recorded(tmp_path: Path) -> None:
     notes: list[str] = []
     run(Film(30, endless=True), tmp_path, notes=notes)
-    assert len(notes) == 1
+    assert len(notes) == 2
+    assert notes[1].endswith("after their frames at most, 0 frames dropped")
     assert "8 frames (0.8 s)" in notes[0]
     live = read_record(tmp_path / "film")["live"]
     assert (live["latency_frames"], live["latency_seconds"]) == (8, 0.8)
