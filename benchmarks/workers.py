@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -91,7 +91,7 @@ def measure(clips: int, runs: int) -> dict[str, Any]:
 
 
 def _pair(
-    number: int, sides: dict[str, Callable[[Sequence[Input]], None]], inputs: Sequence[Input]
+    number: int, sides: Mapping[str, Callable[[Sequence[Input]], None]], inputs: Sequence[Input]
 ) -> dict[str, float]:
     """Return the seconds that each side takes; even pairs begin with one process."""
     seconds = {}
