@@ -14,7 +14,7 @@ from tests.support.video_files import picture, write_image, write_video
 from samotion.runtime import cli
 
 SHELL, PYTHON = blocks("sh"), blocks("python")
-OTHERS = {"colmap", "ffmpeg", "git", "mkdocs", "polygraphy", "rerun", "ruff"}
+OTHERS = {"colmap", "docker", "ffmpeg", "git", "kubectl", "mkdocs", "polygraphy", "rerun", "ruff", "sbatch"}
 
 
 class Parsed(BaseException):
