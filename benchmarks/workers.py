@@ -4,7 +4,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +32,7 @@ the workers. How long the cluster took to start is stated apart.
 
 Exit status: 0 done, 2 what cannot be used."""
 SIZE = {"frames": 24, "height": 240, "width": 428}
+Side = Callable[[Sequence[Input]], None]
 SETTINGS = {"max_tracks": 300}
 
 
@@ -76,7 +77,7 @@ def measure(clips: int, runs: int) -> dict[str, Any]:
             def ray_local(items: Sequence[Input]) -> None:
                 Dispatcher[Input, Any](pool, None, _must_be_done).work_through(items)
 
-            sides = {"one_process": one_process, "ray_local": ray_local}
+            sides: dict[str, Side] = {"one_process": one_process, "ray_local": ray_local}
             for run in sides.values():
                 run(inputs[: pool.size])
             pairs = [_pair(number, sides, inputs) for number in range(runs)]
@@ -90,9 +91,7 @@ def measure(clips: int, runs: int) -> dict[str, Any]:
     return {**about, **facts, "ratio": found.middle, "ratio_interval": interval, "pairs": pairs}
 
 
-def _pair(
-    number: int, sides: Mapping[str, Callable[[Sequence[Input]], None]], inputs: Sequence[Input]
-) -> dict[str, float]:
+def _pair(number: int, sides: dict[str, Side], inputs: Sequence[Input]) -> dict[str, float]:
     """Return the seconds that each side takes; even pairs begin with one process."""
     seconds = {}
     for side in sides if number % 2 == 0 else reversed(sides):

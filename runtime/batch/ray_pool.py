@@ -35,6 +35,8 @@ class RayPool:
         if importlib.util.find_spec("ray") is None:
             raise EngineError("--ray needs Ray, which is not installed", "install it: pip install 'samotion[ray]'")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing phones home
+        # Ray has workers yield to all else that runs (15): beside anything they would get next to no time.
+        os.environ.setdefault("RAY_worker_niceness", "0")
         import ray
 
         self._ray = ray
