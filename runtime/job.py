@@ -117,7 +117,7 @@ def process(source: Source, job: Job) -> Processed:
             fitted = _fitted(first, job)
             settings = dataclasses.replace(job.settings, window=fitted.window)
             ahead.most = settings.window - settings.overlap if settings.window else AHEAD
-            job.progress.expect(source.expected, settings.window, settings.overlap)
+            job.progress.expect(source.estimated, settings.window, settings.overlap)
             live = _Live(source, ahead, settings, job.note) if source.endless else None
             windows = cut(source, itertools.chain([first], frames), settings)
             windows = itertools.chain([next(windows)], windows)
@@ -125,7 +125,8 @@ def process(source: Source, job: Job) -> Processed:
         with ResultWriter(
             job.out, source.name, job.overlay, source.playback, job.formats, job.dilate, job.report
         ) as writer:
-            with Behind(live.watched(writer.add) if live else writer.add) as behind:
+            write = _timed(writer.add, job.progress)
+            with Behind(live.watched(write) if live else write) as behind:
                 try:
                     for piece in job.find(source, windows, job, settings):
                         behind.put(piece)
@@ -133,17 +134,29 @@ def process(source: Source, job: Job) -> Processed:
                 except KeyboardInterrupt:
                     if not (source.endless and writer.record.frames):
                         raise
-            facts = {**job.about(), "settings": dataclasses.asdict(settings)}
-            facts["input"] = {**facts.get("input", {}), **source.facts()}
-            facts |= {"live": live.facts()} if live else {}
-            if live:
-                job.note(live.summary)
-            facts["memory"] = _memory(fitted, job.note)
-            with job.progress.stage("finishing", 1) as stage:
-                folder = writer.finish(facts, source.count)
-                stage.advance()
+                with job.progress.stage("finishing", 1) as stage:
+                    behind.wait()
+                    facts = {**job.about(), "settings": dataclasses.asdict(settings)}
+                    facts["input"] = {**facts.get("input", {}), **source.facts()}
+                    facts |= {"live": live.facts()} if live else {}
+                    if live:
+                        job.note(live.summary)
+                    facts["memory"] = _memory(fitted, job.note)
+                    folder = writer.finish(facts, source.count)
+                    stage.advance()
     line = f"{source.label}: {writer.summary} -> {folder}"
     return Processed(line, writer.record.count, writer.record.frames)
+
+
+def _timed(write: Callable[[WindowResult], None], progress: Progress) -> Callable[[WindowResult], None]:
+    """Return ``write`` with a word to ``progress`` of what it took."""
+
+    def timed(piece: WindowResult) -> None:
+        begun = time.perf_counter()
+        write(piece)
+        progress.wrote(len(piece.clip.frames), time.perf_counter() - begun)
+
+    return timed
 
 
 def _fitted(first: Frame, job: Job) -> Fit:

@@ -132,10 +132,11 @@ class Model:
 
     def _windows(self, source: Source, progress: Callback | bool) -> Generator[WindowResult, None, None]:
         told = _progress(progress, source)
-        told.expect(source.expected, self.settings.window, self.settings.overlap)
         follower = Follower(self._bundle, self.settings, told)
         with told, FramesAhead(source, self.settings.window or AHEAD) as ahead:
             for window in cut(source, ahead, self.settings):
+                if not window.start:
+                    told.expect(source.estimated, self.settings.window, self.settings.overlap)
                 self._bundle.require_open()  # before the lock, which a fork may have left taken
                 with self._turn:
                     found = follower.window(window)

@@ -31,6 +31,9 @@ class Progress:
     def expect(self, frames: int | None, window: int | None, overlap: int) -> None:
         """Learn how many frames there probably are, None if only the end tells, and how they are cut."""
 
+    def wrote(self, frames: int, seconds: float) -> None:
+        """Learn how long it took to write so many frames while others were computed; any thread may tell."""
+
     def __enter__(self) -> Self:
         return self
 
@@ -119,10 +122,10 @@ class _Steps:
 class BarProgress(Progress):
     """One live bar for the whole input, with the time left; in a notebook it is a widget. ``title`` starts it."""
 
-    def __init__(self, stream: TextIO, title: str) -> None:
+    def __init__(self, stream: TextIO, title: str, left: TimeLeft | None = None) -> None:
         self._stream = stream
         self._title = title
-        self._left = TimeLeft()
+        self._left = left or TimeLeft()
         self._in_window = False
         self._bar: Any = None
 
@@ -134,16 +137,22 @@ class BarProgress(Progress):
             self._bar.bar_format = BAR
             self._bar.reset(total=frames)
 
+    def wrote(self, frames: int, seconds: float) -> None:
+        """Learn how long it took to write so many frames while others were computed; any thread may tell."""
+        self._left.wrote(frames, seconds)
+
     @contextlib.contextmanager
     def stage(self, name: str, total: int) -> Iterator[Stage]:
         """Run one stage and show how far it is."""
 
         def tell(part: float) -> None:
             if self._in_window:
-                self._left.at(name, part)
+                self._left.at(part)
             self._show(name)
 
-        tell(0.0)
+        if self._in_window:
+            self._left.begin_stage(name, total)
+        self._show(name)
         yield _Steps(total, tell)
 
     @contextlib.contextmanager

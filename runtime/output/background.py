@@ -49,12 +49,17 @@ class Behind(Generic[T]):
     def put(self, item: T) -> None:
         """Hand ``item`` over."""
         with self._changed:
+            self.wait()
+            self._item.append(item)
+            self._changed.notify_all()
+
+    def wait(self) -> None:
+        """Return once all that was handed over is worked on."""
+        with self._changed:
             while self._item and self._error is None:
                 self._changed.wait(WAIT)
             if self._error is not None:
                 raise self._error
-            self._item.append(item)
-            self._changed.notify_all()
 
     def _run(self) -> None:
         while True:

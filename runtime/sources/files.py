@@ -30,6 +30,7 @@ DEMUXERS = (
     "h261,h263,h264,hevc,vvc,av1,obu,m4v,mjpeg,vc1,dirac,dnxhd,cavsvideo,"
     "mp3,aac,flac,wav,aiff"  # known, so that "has no video in it" can be said
 )
+MOST_ESTIMATED = 10_000_000  # frames, four days at 30 a second: who states more is not believed
 STATING = ("mov", "matroska", "webm", "avi", "flv", "asf")  # containers whose stated length is no estimate
 PLAYLISTS = {b"#EXTM3U": "an HLS playlist", b"ffconcat": "an ffconcat list", b"v=0": "an SDP description"}
 OVERSIZE = re.compile(r"Picture size (\d+)x(\d+) ")  # what FFmpeg says of a size beyond its max_pixels
@@ -59,6 +60,14 @@ class DecodedSource(Source):
         if self._first is not None and self._last is not None and self._last > self._first:
             return Fraction((self.count - 1) / (self._last - self._first)).limit_denominator(1001)
         return FALLBACK_FPS
+
+    @property
+    def estimated(self) -> int | None:
+        """How many frames are in the seconds that the container states, where nobody has counted them."""
+        if self.length is not None or not self._stated:
+            return self.expected
+        frames = self._stated * float(self.fps) / self.stride
+        return max(1, round(frames)) if frames < MOST_ESTIMATED else None
 
     def facts(self) -> dict[str, Any]:
         """Return what every source states, and when the first frame is shown, in seconds as the source has them."""

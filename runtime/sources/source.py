@@ -98,6 +98,11 @@ class Source(ABC):
         return None if self.length is None else -(-self.length // self.stride)
 
     @property
+    def estimated(self) -> int | None:
+        """How many frames to expect once the first is read, if only for a time left; None if nobody knows."""
+        return self.expected
+
+    @property
     @abstractmethod
     def fps(self) -> Fraction:
         """Frames a second, as well as they are known by now."""

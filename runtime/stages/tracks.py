@@ -14,6 +14,8 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.values import Clip, Float, Int
 
+GRIDS = 0.25  # what all frames' grids take, as a part of what all points take: for the progress only
+
 
 def follow(
     clip: Clip,
@@ -32,8 +34,11 @@ def follow(
     scale = corner_scale(clip.size, size)
     points = queries.astype(np.float32)
     points[:, 1:] *= scale[::-1]
-    with progress.stage("tracks", len(clip.frames) + len(points)) as stage:
-        low, high = _feature_grids(clip, bundle, size, resize_set(settings), arrays, stage.advance)
+    grid_steps = max(1, round(GRIDS * len(points) / len(clip.frames)))
+    with progress.stage("tracks", grid_steps * len(clip.frames) + len(points)) as stage:
+        low, high = _feature_grids(
+            clip, bundle, size, resize_set(settings), arrays, lambda count: stage.advance(grid_steps * count)
+        )
         given = arrays.up(points)
         xy, occlusion, distance = _follow(given, low, high, bundle, settings.point_chunk, arrays, stage.advance)
     arrays.in_frame(xy, queries, scale)

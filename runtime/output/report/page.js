@@ -141,7 +141,7 @@ function tell() {
   const what = seen.length ? seen.map((object) => `${object.id} ${STATES[object.states[current]]}`).join(", ") : "none";
   const where = `Frame ${frames[current]}, ${data.times[current].toFixed(2)} s`;
   $("status").textContent = where;
-  $("frame").value = current;
+  $("frame").value = film.paused ? wanted : current; // or keys that are held would get lost
   $("frame").setAttribute("aria-valuetext", where);
   canvas.setAttribute("aria-label", `${where}. Objects: ${what}`);
   $("objects").style.setProperty("--at", last ? current / last : 0);
