@@ -44,7 +44,10 @@ class RayPool:
         self._cores = request.threads or CORES
         self._request = request if self._gpu else replace(request, threads=self._cores)
         _require_answer(address)
-        ray.init("local" if address == LOCAL else address, include_dashboard=False, logging_level=logging.ERROR)
+        try:
+            ray.init("local" if address == LOCAL else address, include_dashboard=False, logging_level=logging.ERROR)
+        except Exception as error:  # Ray raises bare ones, as where a node is not up within 30 s
+            raise EngineError(f"--ray {address}: Ray does not start ({message_of(error)})", "try again") from error
         have: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self.size = int(have.get("GPU", 0)) if self._gpu else int(have.get("CPU", 0)) // self._cores
         if self.size < 1:
