@@ -21,6 +21,7 @@ from samotion.runtime.memory_budget import DEFAULT
 from samotion.runtime.pipeline import stream
 from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
+from samotion.runtime.sources.live import is_live, public
 from samotion.runtime.sources.packet_index import PacketIndex
 from samotion.runtime.sources.source import Source
 from samotion.runtime.sources.video_file import VideoSource
@@ -45,6 +46,8 @@ class Splitting:
 
     def run(self, worker: Worker, item: Input) -> Outcome:
         """Find what moves in one input and write OUT/<name>. Raises SamotionError."""
+        if is_live(item.path):
+            raise InputError(f"{public(item.path)}: has no end, and --split needs one")
         try:
             return worker.run(item, _Split(self, item).change)
         except FramesDiffer:  # found by other numbers, or what damage left depends on what was decoded before
@@ -71,8 +74,6 @@ class _Split:
 
     def find(self, source: Source, windows: Iterator[Window], job: Job, settings: Settings) -> Iterator[WindowResult]:
         """Yield what each window adds; where there are too few windows to split, this process finds it."""
-        if source.endless:
-            raise InputError(f"{source.label}: --split needs an input with an end")
         index = PacketIndex(source.path, settings.max_pixels) if isinstance(source, VideoSource) else None
         frames = -(-(index.count if index else source.length or 1) // source.stride)
         count = len(window_lengths(frames, settings.window, settings.overlap))
