@@ -1,4 +1,4 @@
-"""``python -m samotion.benchmarks.workers``: worker processes by ``--ray local`` against one process on all cores."""
+"""``python -m samotion.benchmarks.speed.workers``: worker processes by ``--ray local`` against one process on all cores."""
 
 import argparse
 import sys
@@ -24,7 +24,7 @@ from samotion.runtime.batch.worker import Request, Worker
 from samotion.runtime.output.formats.catalogue import DEFAULT
 from samotion.runtime.settings import Settings
 
-PROGRAM = "samotion.benchmarks.workers"
+PROGRAM = "samotion.benchmarks.speed.workers"
 DESCRIPTION = "Time a job on a worker a core, as --ray local makes them, against one process with all cores."
 EPILOG = """\
 Both sides write all their results. They take turns, the first of a pair alternating, after clips that load and warm

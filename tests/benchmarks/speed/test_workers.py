@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import pytest
 
-from samotion.benchmarks import workers
+from samotion.benchmarks.speed import workers
 from samotion.engines.errors import InputError
 from samotion.runtime.batch.inputs import Input
 from samotion.runtime.batch.ledger import DONE, Outcome
