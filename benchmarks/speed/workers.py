@@ -1,4 +1,4 @@
-"""``python -m samotion.benchmarks.speed.workers``: worker processes by ``--ray local`` against one process on all cores."""
+"""``python -m samotion.benchmarks.speed.workers``: a worker a core by ``--ray local`` against one process."""
 
 import argparse
 import sys
