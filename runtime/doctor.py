@@ -6,12 +6,14 @@ import importlib.util
 import json
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
 
+from samotion.engines.bundle_files import verify
 from samotion.engines.cache import cache_folder
 from samotion.engines.errors import EngineError, SamotionError
 from samotion.engines.machine import Machine, this_machine
@@ -126,13 +128,18 @@ def _hardware(machine: Machine) -> Iterator[Fact]:
     yield Fact("machine", "cores", f"{usable_cores()} of {os.cpu_count()} for this process")
     memory = machine_memory()
     yield Fact("machine", "memory", f"{memory / 2**30:.1f} GiB" if memory else "unknown")
-    yield _disk("disk here", Path.cwd(), "run where there is room, or free some")
+    try:
+        yield _disk("disk here", Path.cwd(), "run where there is room, or free some")
+    except FileNotFoundError:
+        yield Fact("machine", "disk here", "the folder it was started in is gone", BROKEN, "cd to one that is there")
     yield _disk("disk of the cache", cache_folder(), "set SAMOTION_CACHE to a folder that can be written")
 
 
 def _disk(name: str, folder: Path, remedy: str) -> Fact:
     """Return how much room ``folder``, or where it would be made, has."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        return Fact("machine", name, f"{there} is no folder", ABSENT, remedy)
     room = shutil.disk_usage(there)
     found = f"{room.free / 2**30:.1f} of {room.total / 2**30:.1f} GiB free in {folder}"
     if not os.access(there, os.W_OK):
@@ -190,10 +197,15 @@ def _encoders() -> Iterator[Fact]:
 def _bundle(folder: Path, machine: Machine) -> Iterator[Fact]:
     """Yield whether the bundle in ``folder`` runs on ONNX Runtime, and on each backend that it has plans for."""
     name = "nano, shipped" if folder == EMBEDDED else str(folder)
+    renewal = f"rm -r {shlex.quote(str(folder))}; it is downloaded again when it is next asked for"
+    if folder == EMBEDDED:
+        renewal = "pip install --force-reinstall --no-deps samotion"
     try:
         manifest = read(folder)
+        for entry in manifest.graphs.values():
+            verify(folder, entry)
     except SamotionError as error:
-        yield Fact("bundles", name, error.message, BROKEN, error.remedy)
+        yield Fact("bundles", name, error.message, BROKEN, renewal)
         return
     for backend in (ONNX, *manifest.plans):
         findings = check(folder, manifest, backend, machine)

@@ -2,6 +2,8 @@
 
 import importlib.util
 import json
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +14,7 @@ import pytest
 from av.codec.codec import UnknownCodecError
 
 from samotion.engines.machine import Gpu, Machine
+from samotion.engines.manifest import EMBEDDED
 from samotion.runtime.doctor import ABSENT, BROKEN, OK, Fact, examine, main
 
 NO_GPU = Machine("linux-x86_64")
@@ -86,13 +89,30 @@ def test_an_ffmpeg_without_encoders(monkeypatch: pytest.MonkeyPatch) -> None:
     assert facts["prores_ks"].status == ABSENT
 
 
-def test_a_damaged_bundle_in_the_cache_fails(cache: Path) -> None:
-    bad = cache / "hub/bad"
-    bad.mkdir(parents=True)
-    (bad / "bundle.json").write_text("{}")
+def test_damaged_bundles_in_the_cache_fail_with_what_renews_them(cache: Path) -> None:
+    empty, torn = cache / "hub/em pty", cache / "hub/torn"
+    empty.mkdir(parents=True)
+    (empty / "bundle.json").write_text("{}")
+    shutil.copytree(EMBEDDED, torn)
+    (torn / "depth.onnx").write_bytes(b"half of it")
     facts = by_name()
     assert facts["nano, shipped"].status == OK
-    assert facts[str(bad)].status == BROKEN
+    for bad in (empty, torn):
+        assert facts[str(bad)].status == BROKEN
+        assert facts[str(bad)].remedy.startswith(f"rm -r {shlex.quote(str(bad))}")
+
+
+def test_a_cache_that_is_a_file_and_a_working_folder_that_is_gone(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache.write_text("")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    facts = by_name()
+    assert facts["disk here"].status == BROKEN
+    assert "is no folder" in facts["disk of the cache"].found
+    assert "SAMOTION_CACHE" in facts["disk of the cache"].remedy
 
 
 def test_it_can_be_imported_without_what_may_be_missing() -> None:
