@@ -19,7 +19,7 @@ from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
-from samotion.runtime.values import Result
+from samotion.runtime.values import ClipResult
 
 PROGRAM = "samotion.benchmarks.ablation"
 WHOLE = "nothing"
@@ -79,7 +79,7 @@ def _measure(args: argparse.Namespace) -> int:
 def _reports(clips: Sequence[Labelled], bundle: Bundle, settings: Settings) -> list[ClipReport]:
     """Return one report a clip."""
 
-    def run(clip: Labelled) -> Result:
+    def run(clip: Labelled) -> ClipResult:
         read = dataclasses.replace(read_clip(clip.frames, settings), name=clip.name)
         return segment(read, bundle, settings)
 

@@ -18,7 +18,7 @@ from samotion.engines.manifest import EMBEDDED
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
-from samotion.runtime.values import Result
+from samotion.runtime.values import ClipResult
 
 HEADER = f"{'clip':<20}{'frames':>7}" + "".join(f"{name:>8}" for name in ("J", "F", "obj J", "obj F"))
 HEADER += "".join(f"{name:>9}" for name in ("objects", "s/frame", "peak MB"))
@@ -119,7 +119,7 @@ def score(evaluation: Evaluation, clips: Sequence[Labelled], args: argparse.Name
     bundle, settings = load(args)
     with bundle:
 
-        def run(clip: Labelled) -> Result:
+        def run(clip: Labelled) -> ClipResult:
             read = dataclasses.replace(read_clip(clip.frames, settings), name=clip.name)
             return segment(read, bundle, settings)
 

@@ -21,7 +21,7 @@ from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
-from samotion.runtime.values import Bytes, Clip, Result
+from samotion.runtime.values import Bytes, Clip, ClipResult
 
 PROGRAM = "samotion.benchmarks.factors"
 # One or two movers on a ground before scenery, a handheld camera, and nothing that makes it harder.
@@ -68,7 +68,7 @@ example:
 
 Exit status: 0 done, 2 an input that cannot be used."""
 
-Run = Callable[[Clip], Result]
+Run = Callable[[Clip], ClipResult]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -93,7 +93,7 @@ def spec_of(name: str, frames: int) -> SceneSpec:
     return replace(PLAIN, frames=frames, **FACTORS[name])
 
 
-def score_scene(made: Scene, result: Result) -> tuple[dict[str, Any], Bytes, Scores]:
+def score_scene(made: Scene, result: ClipResult) -> tuple[dict[str, Any], Bytes, Scores]:
     """Return one scene's measures, and what they were taken from: ids found (T, H, W) and J (T,).
 
     j, thirds: of all objects together. objects_j: of each matched mover. still: share of the standing objects'

@@ -23,7 +23,7 @@ from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
 from samotion.runtime.stages.tracks import query_grid
-from samotion.runtime.values import Clip, ObjectMasks, Result
+from samotion.runtime.values import Clip, ClipResult, ObjectMasks
 
 PROGRAM = "samotion.benchmarks.orchestration"
 DESCRIPTION = "Time the pipeline against the published orchestration, both on the same engines, clip and settings."
@@ -36,7 +36,7 @@ where it differs from the authors' program.
 
 Exit status: 0 done, 2 an input that cannot be used."""
 CLIPS = "videos or folders of images (default: one made of 60 frames, 854×480, in which 3 objects are found)"
-Found = Result | driver.Published
+Found = ClipResult | driver.Published
 WHOLE: dict[str, Any] = {"window": None, **NONE_LEFT_OUT}  # the published system knows no windows
 # A clip and a grid that take seconds, to see that everything works: 12 frames, two of them query frames.
 QUICK = {"step": 6, "grid_pixels": 600}

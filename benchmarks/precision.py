@@ -22,7 +22,7 @@ from samotion.engines.manifest import read
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
-from samotion.runtime.values import Bytes, Result
+from samotion.runtime.values import Bytes, ClipResult
 
 PROGRAM = "samotion.benchmarks.precision"
 BOUNDS = Bounds()  # of all clips together
@@ -59,7 +59,7 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def compare(truth: Bytes, found: Result, wanted: Result) -> dict[str, Any]:
+def compare(truth: Bytes, found: ClipResult, wanted: ClipResult) -> dict[str, Any]:
     """Return one clip's entry of the report: both J, IoU of both's masks, agreement of both's labels."""
     j, j_reference = (float(binary_scores(truth, predicted_ids(one, truth))[0].mean()) for one in (found, wanted))
     agreement = dataclasses.replace(agree(found, wanted), j=j, j_reference=j_reference)

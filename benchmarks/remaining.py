@@ -47,6 +47,11 @@ class Readings(TimeLeft):
         self._windows += 1
         super().begin_window(length)
 
+    def wrote(self, frames: int, seconds: float) -> None:
+        """Learn it where it is of the same clock."""
+        if self._now is CLOCKS["wall"]:
+            super().wrote(frames, seconds)
+
     @property
     def seconds(self) -> float | None:
         """What the bar shows."""

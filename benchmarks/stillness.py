@@ -16,7 +16,7 @@ from samotion.benchmarks.report.record import header
 from samotion.calibration.recording.activations import clip_of
 from samotion.engines.errors import InputError
 from samotion.runtime.pipeline import segment
-from samotion.runtime.values import Bytes, Result
+from samotion.runtime.values import Bytes, ClipResult
 
 PROGRAM = "samotion.benchmarks.stillness"
 SUFFIXES = (".jpg", ".jpeg", ".png")
@@ -61,7 +61,7 @@ def read_photograph(path: Path) -> Bytes:
     return pixels[..., :3] if pixels.ndim == 3 else cv2.cvtColor(pixels, cv2.COLOR_GRAY2RGB).astype(np.uint8)
 
 
-def row_of(kind: str, photograph: str, result: Result) -> dict[str, Any]:
+def row_of(kind: str, photograph: str, result: ClipResult) -> dict[str, Any]:
     """Return one clip's entry of the report."""
     masks, dynamic = result.masks.values, result.labels.dynamic
     return {

@@ -16,12 +16,14 @@ from samotion.runtime.sources.windows import Window, windows_of
 from samotion.runtime.stages.state import states
 from samotion.runtime.stages.support import support
 from samotion.runtime.stages.window import Stages, find_groups
-from samotion.runtime.values import Bool, Clip, ObjectMasks, Result, Tracks, WindowResult
+from samotion.runtime.values import Bool, Clip, ClipResult, ObjectMasks, Tracks, WindowResult
 
 __all__ = ["find_groups", "segment", "stream"]
 
 
-def segment(clip: Clip, bundle: Bundle, settings: Settings | None = None, progress: Progress | None = None) -> Result:
+def segment(
+    clip: Clip, bundle: Bundle, settings: Settings | None = None, progress: Progress | None = None
+) -> ClipResult:
     """Return the objects of ``clip`` that move by themselves; the same input and seed give the same masks.
 
     A clip longer than ``settings.window`` is worked on in windows; object k has the identity k + 1, and each track

@@ -175,7 +175,7 @@ class State(IntEnum):
 
 
 @dataclass(frozen=True)
-class Result:
+class ClipResult:
     """What the pipeline found in one clip: seconds maps a stage's name to the time it took."""
 
     clip: Clip

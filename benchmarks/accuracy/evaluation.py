@@ -16,9 +16,9 @@ from samotion.benchmarks.datasets.truth import Labelled, Truth
 from samotion.benchmarks.report.pictures import contact_sheet
 from samotion.engines.errors import InputError, SamotionError
 from samotion.runtime.output.writer import label_map
-from samotion.runtime.values import Bytes, Int, Result
+from samotion.runtime.values import Bytes, ClipResult, Int
 
-Run = Callable[[Labelled], Result]
+Run = Callable[[Labelled], ClipResult]
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def evaluate_clip(clip: Labelled, run: Run, further: Further | None = None, pict
     )
 
 
-def predicted_ids(result: Result, truth: Bytes, annotated: Int | None = None) -> Bytes:
+def predicted_ids(result: ClipResult, truth: Bytes, annotated: Int | None = None) -> Bytes:
     """Return the ids (S, H, W) found, at the truth's size (nearest); a skipped frame keeps the one before.
 
     annotated: (S,) the source frames that the rows of ``truth`` belong to, None for all. Raises InputError where

@@ -11,7 +11,7 @@ from samotion.calibration.recording.activations import clip_folders, made_scene,
 from samotion.engines.errors import InputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
-from samotion.runtime.values import Bool, Clip, Result
+from samotion.runtime.values import Bool, Clip, ClipResult
 
 FRAMES = 24  # of a clip
 FIRST_SCENE = 20  # made scenes of these numbers are used for nothing else
@@ -88,7 +88,7 @@ def means(rows: Sequence[Agreement]) -> tuple[float, float, float]:
     )
 
 
-def agree(found: Result, wanted: Result, truth: Bool | None = None) -> Agreement:
+def agree(found: ClipResult, wanted: ClipResult, truth: Bool | None = None) -> Agreement:
     """Return how far ``found`` agrees with ``wanted``, an answer for the same clip; truth: (T, H, W) what moves."""
     a, b = (np.asarray(result.masks.values.any(axis=0)) for result in (found, wanted))
     one, other = (_by_query(result) for result in (found, wanted))
@@ -107,7 +107,7 @@ def agree(found: Result, wanted: Result, truth: Bool | None = None) -> Agreement
     )
 
 
-def _by_query(result: Result) -> dict[bytes, tuple[bool, float]]:
+def _by_query(result: ClipResult) -> dict[bytes, tuple[bool, float]]:
     """Return whether each track moves and how probable that is by its query: two runs know a track by that.
 
     A track that one of two runs never saw counts as still there.

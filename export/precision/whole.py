@@ -18,7 +18,7 @@ from samotion.export.precision.samples import CLIPS as CLIPS_OF_THE_GATE
 from samotion.export.precision.search import Search, Trial
 from samotion.runtime.pipeline import segment
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Result
+from samotion.runtime.values import ClipResult
 
 CLIPS, SCENES = 10, 2
 FRAMES = 60  # of a clip: the motion network sees longer ones than 48 frames as interleaved ones
@@ -73,7 +73,7 @@ class Whole:
             for name in half
         }
 
-    def _answers(self, changed: Mapping[str, ModelProto], clips: Sequence[Sample]) -> list[Result]:
+    def _answers(self, changed: Mapping[str, ModelProto], clips: Sequence[Sample]) -> list[ClipResult]:
         """Run the pipeline."""
         made = {name: self._written(name, model) for name, model in changed.items()}
         manifest = dataclasses.replace(self._manifest, graphs={**self._entries, **made})

@@ -7,10 +7,10 @@ import numpy as np
 
 from samotion.engines.errors import InputError
 from samotion.runtime.machine import MEMORY_SHARE, machine_memory
-from samotion.runtime.values import Clip, MotionLabels, ObjectMasks, Result, Tracks, WindowResult
+from samotion.runtime.values import Clip, ClipResult, MotionLabels, ObjectMasks, Tracks, WindowResult
 
 
-def joined(clip: Clip, pieces: Iterable[WindowResult]) -> Result:
+def joined(clip: Clip, pieces: Iterable[WindowResult]) -> ClipResult:
     """Return ``pieces``, which cover ``clip``, as one result: object k is identity k + 1; that of one piece as it is.
 
     Tracks are hidden, at (0, 0), outside their own window. Raises InputError where the masks do not fit in memory.
@@ -18,7 +18,7 @@ def joined(clip: Clip, pieces: Iterable[WindowResult]) -> Result:
     # Without their frames, which would be a second copy of the clip.
     kept = [replace(piece, clip=piece.clip.part(slice(0)), depth=None) for piece in pieces]
     if len(kept) == 1:
-        return Result(clip, kept[0].tracks, kept[0].labels, kept[0].masks, kept[0].seconds)
+        return ClipResult(clip, kept[0].tracks, kept[0].labels, kept[0].masks, kept[0].seconds)
     count = max((int(piece.identities.max(initial=0)) for piece in kept), default=0)
     need, have = count * len(clip.frames) * clip.size[0] * clip.size[1], machine_memory()
     if have is not None and need > MEMORY_SHARE * have:
@@ -37,7 +37,7 @@ def joined(clip: Clip, pieces: Iterable[WindowResult]) -> Result:
             seconds[stage] = seconds.get(stage, 0.0) + spent
     probability = np.concatenate([piece.labels.probability for piece in kept])
     labels = MotionLabels(probability, np.concatenate([piece.labels.dynamic for piece in kept]))
-    return Result(clip, joined_tracks(kept, len(clip.frames)), labels, ObjectMasks(masks), seconds)
+    return ClipResult(clip, joined_tracks(kept, len(clip.frames)), labels, ObjectMasks(masks), seconds)
 
 
 def joined_tracks(pieces: Sequence[WindowResult], frames: int) -> Tracks:

@@ -20,7 +20,7 @@ from samotion.runtime.output.overlay import Overlay
 from samotion.runtime.output.record import Record, write_json
 from samotion.runtime.output.report.page import NAME as REPORT
 from samotion.runtime.output.report.page import Page
-from samotion.runtime.values import Bool, Clip, Int, Labels, Playback, Result, State, WindowResult
+from samotion.runtime.values import Bool, Clip, ClipResult, Int, Labels, Playback, State, WindowResult
 from samotion.runtime.version import PROGRAM, version
 
 log = logging.getLogger(__name__)
@@ -170,7 +170,7 @@ def must_be_result(folder: Path) -> None:
             raise OutputError(f"{folder}: holds {name}, which is not of {PROGRAM}", "move it or choose another -o")
 
 
-def write_result(result: Result, out: Path, about: dict[str, Any], overlay: bool = True) -> Path:
+def write_result(result: ClipResult, out: Path, about: dict[str, Any], overlay: bool = True) -> Path:
     """Write OUT/<clip name> as ResultWriter describes it, all at once, and return it. Raises OutputError."""
     identities = np.arange(1, len(result.masks.values) + 1)
     scores = np.zeros(len(identities), np.float32)
@@ -183,7 +183,7 @@ def write_result(result: Result, out: Path, about: dict[str, Any], overlay: bool
         return writer.finish(about, result.clip.source_count)
 
 
-def label_map(result: Result, index: int) -> Labels:
+def label_map(result: ClipResult, index: int) -> Labels:
     """Return (H, W) ids of one frame at its own size: 0 background, k+1 object k, lower ids on top."""
     masks = result.masks.values[:, index]
     return labels_of(masks, np.arange(1, len(masks) + 1))

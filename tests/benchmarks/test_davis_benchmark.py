@@ -27,7 +27,7 @@ from samotion.benchmarks.report.pictures import BAR, COLOURS, TILE, contact_shee
 from samotion.engines.errors import InputError, OutputError
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
-from samotion.runtime.values import Clip, Result
+from samotion.runtime.values import Clip, ClipResult
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def test_smaller_and_strided_predictions_are_held_against_every_frame(plain: Pat
 
 
 def test_a_bug_in_one_clip_is_reported_too(plain: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    def broken(_: object) -> Result:
+    def broken(_: object) -> ClipResult:
         raise ZeroDivisionError("by zero")
 
     reports = evaluate(find_clips(plain), broken, lambda _: None)
@@ -199,7 +199,7 @@ def test_a_bug_in_one_clip_is_reported_too(plain: Path, capsys: pytest.CaptureFi
 
 
 def test_nothing_found_scores_zero(plain: Path) -> None:
-    def blind(clip: Any) -> Result:
+    def blind(clip: Any) -> ClipResult:
         read = read_clip(clip.frames)
         return result_of(read, np.zeros((0, FRAMES, HEIGHT, WIDTH), np.bool_))
 

@@ -15,7 +15,7 @@ from samotion.benchmarks.datasets.scene_clips import UNSEEN, moving_truth
 from samotion.benchmarks.factors import FACTORS, PLAIN, run_factor, score_scene, spec_of, summary
 from samotion.calibration.recording.activations import clip_of
 from samotion.calibration.scenes.scene import Scene, SceneSpec, scene
-from samotion.runtime.values import Bool, Clip, Result
+from samotion.runtime.values import Bool, Clip, ClipResult
 
 TINY: dict[str, Any] = {"frames": 6, "height": 64, "width": 64}
 
@@ -24,7 +24,7 @@ def tiny(name: str) -> SceneSpec:
     return replace(spec_of(name, 6), **TINY)
 
 
-def found(made: Scene, masks: list[Bool]) -> Result:
+def found(made: Scene, masks: list[Bool]) -> ClipResult:
     empty = np.zeros((0, *made.instance.shape), np.bool_)
     return result_of(clip_of("scene", made.frames), np.stack(masks) if masks else empty)
 
@@ -121,7 +121,7 @@ def test_the_summary_by_hand() -> None:
 def test_the_worst_scene_is_shown() -> None:
     asked: list[str] = []
 
-    def blind(clip: Clip) -> Result:
+    def blind(clip: Clip) -> ClipResult:
         asked.append(clip.name)
         return result_of(clip, np.zeros((0, *clip.frames.shape[:3]), np.bool_))
 
@@ -132,7 +132,7 @@ def test_the_worst_scene_is_shown() -> None:
     assert picture.any()
 
 
-def blind_pipeline(clip: Clip, _bundle: object, _settings: object) -> Result:
+def blind_pipeline(clip: Clip, _bundle: object, _settings: object) -> ClipResult:
     return result_of(clip, np.zeros((0, *clip.frames.shape[:3]), np.bool_))
 
 

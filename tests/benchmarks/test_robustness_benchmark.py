@@ -9,7 +9,7 @@ from tests.support.datasets.labelled import FRAMES, HEIGHT, WIDTH, FakeBundle, p
 
 from samotion.benchmarks import command, robustness
 from samotion.benchmarks.datasets.altered import CHANGES, LEAD
-from samotion.runtime.values import Bytes, Clip, Result
+from samotion.runtime.values import Bytes, Clip, ClipResult
 
 
 def frames() -> Bytes:
@@ -43,7 +43,7 @@ def test_hue_turns_red_into_another_colour() -> None:
 def test_the_command_writes_loss_by_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def segment(clip: Clip, _bundle: object, _settings: object) -> Result:
+    def segment(clip: Clip, _bundle: object, _settings: object) -> ClipResult:
         result = perfect(clip)
         if not clip.frames[0].any():  # blinded by a black start
             result.masks.values[:] = False

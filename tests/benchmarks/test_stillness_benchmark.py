@@ -11,7 +11,7 @@ from tests.support.datasets.labelled import FakeBundle, result_of
 from samotion.benchmarks import command, stillness
 from samotion.benchmarks.datasets import still_clips
 from samotion.benchmarks.datasets.still_clips import CAMERAS, FRAMES, KINDS, RECORDINGS, SIZE, still_frames
-from samotion.runtime.values import Bytes, Clip, Result
+from samotion.runtime.values import Bytes, Clip, ClipResult
 
 
 def photograph() -> Bytes:
@@ -42,7 +42,7 @@ def photos(tmp_path: Path) -> Path:
 def test_the_command_counts_what_is_found(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def segment(clip: Clip, _bundle: object, _settings: object) -> Result:
+    def segment(clip: Clip, _bundle: object, _settings: object) -> ClipResult:
         masks = np.zeros((int(clip.name in RECORDINGS), *clip.frames.shape[:3]), np.bool_)
         masks[:, :, :24] = True
         return result_of(clip, masks)

@@ -16,7 +16,7 @@ from samotion.runtime.progress import Progress
 from samotion.runtime.settings import Settings
 from samotion.runtime.sources.open import read_clip
 from samotion.runtime.stages.window import Stages
-from samotion.runtime.values import Bool, Clip, Result
+from samotion.runtime.values import Bool, Clip, ClipResult
 
 DEMO_IOU = 0.4  # of everything found against everything that moves; the shipped bundle reaches 0.50
 FOLLOWED_IOU = 0.3  # of the movers' true masks, 18 frames after they were last given; the shipped bundle reaches 0.42
@@ -25,13 +25,13 @@ FOLLOWED_IOU = 0.3  # of the movers' true masks, 18 frames after they were last 
 FIRST, SECOND = slice(0, 24), slice(18, 42)
 
 
-def run(clip: Clip, **settings: int) -> Result:
+def run(clip: Clip, **settings: int) -> ClipResult:
     with Bundle.load() as bundle:
         return segment(clip, bundle, Settings().override(bundle.settings).override(settings))
 
 
 @pytest.fixture(scope="module")
-def demo() -> Result:
+def demo() -> ClipResult:
     return run(read_clip(DEMO))
 
 
@@ -42,14 +42,14 @@ def movers() -> Bool:
     return np.stack([scene.instance[:, ::FINE, ::FINE] == k for k in np.flatnonzero(scene.moving) + 1])
 
 
-def test_the_demo_s_movers_are_found(demo: Result, movers: Bool) -> None:
+def test_the_demo_s_movers_are_found(demo: ClipResult, movers: Bool) -> None:
     truth, found = movers.any(axis=0), demo.masks.values.any(axis=0)
     assert found.shape == truth.shape
     assert (found & truth).sum() / (found | truth).sum() >= DEMO_IOU
     assert demo.seconds.keys() >= {"tracks", "depth", "features", "motion", "encoder", "grouping", "masks", "merging"}
 
 
-def test_same_input_and_seed_give_the_same_bytes(demo: Result) -> None:
+def test_same_input_and_seed_give_the_same_bytes(demo: ClipResult) -> None:
     again = run(demo.clip)
     assert again.masks.values.tobytes() == demo.masks.values.tobytes()
     assert again.tracks.xy.tobytes() == demo.tracks.xy.tobytes()
@@ -57,7 +57,7 @@ def test_same_input_and_seed_give_the_same_bytes(demo: Result) -> None:
     assert other.tracks.xy.tobytes() != demo.tracks.xy.tobytes()
 
 
-def test_known_objects_are_followed_into_the_next_window(demo: Result, movers: Bool) -> None:
+def test_known_objects_are_followed_into_the_next_window(demo: ClipResult, movers: Bool) -> None:
     names = np.arange(4, 4 + len(movers))
     with Bundle.load() as bundle:
         settings = Settings(window=24, overlap=6).override(bundle.settings)

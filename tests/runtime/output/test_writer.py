@@ -18,12 +18,12 @@ from samotion.engines.errors import OutputError
 from samotion.runtime.output.overlay import Overlay, draw
 from samotion.runtime.output.palette import davis_palette
 from samotion.runtime.output.writer import label_map, summary, write_result
-from samotion.runtime.values import Bool, Clip, MotionLabels, ObjectMasks, Result, Tracks
+from samotion.runtime.values import Bool, Clip, ClipResult, MotionLabels, ObjectMasks, Tracks
 
 
 def make_result(
     masks: Bool, source_size: tuple[int, int] | None = None, stride: int = 1, fps: Fraction = Fraction(25)
-) -> Result:
+) -> ClipResult:
     """A result on grey frames whose objects are ``masks`` (K, T, H, W)."""
     _, count, height, width = masks.shape
     index = np.arange(count, dtype=np.int64) * stride
@@ -39,7 +39,7 @@ def make_result(
     track = np.ones((2, count), np.float32)
     tracks = Tracks(np.zeros((2, count, 2), np.float32), track > 0, track, track, np.zeros(2, np.int64))
     labels = MotionLabels(np.array([0.99, 0.1], np.float32), np.array([True, False]))
-    return Result(clip, tracks, labels, ObjectMasks(masks), {"tracks": 1.5})
+    return ClipResult(clip, tracks, labels, ObjectMasks(masks), {"tracks": 1.5})
 
 
 def two_squares(height: int = 40, width: int = 60, count: int = 4) -> Bool:

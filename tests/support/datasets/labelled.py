@@ -10,7 +10,7 @@ from PIL import Image
 
 from samotion.benchmarks import command
 from samotion.runtime.settings import Settings
-from samotion.runtime.values import Bytes, Clip, MotionLabels, ObjectMasks, Result, Tracks
+from samotion.runtime.values import Bytes, Clip, ClipResult, MotionLabels, ObjectMasks, Tracks
 
 HEIGHT, WIDTH, FRAMES = 24, 32, 4
 
@@ -38,14 +38,14 @@ def write_clip(frames: Path, masks: Path, truth: Bytes, values: tuple[int, ...] 
         Image.fromarray(np.array(values, np.uint8)[labels]).save(masks / f"{index:05d}.png")
 
 
-def result_of(clip: Clip, masks: np.ndarray) -> Result:
+def result_of(clip: Clip, masks: np.ndarray) -> ClipResult:
     none = np.zeros((0, len(clip.frames)), np.float32)
     tracks = Tracks(np.zeros((*none.shape, 2), np.float32), none > 0, none, none, np.zeros(0, np.int64))
     labels = MotionLabels(np.zeros(0, np.float32), np.zeros(0, np.bool_))
-    return Result(clip, tracks, labels, ObjectMasks(masks), {"tracks": 0.25, "masks": 0.5})
+    return ClipResult(clip, tracks, labels, ObjectMasks(masks), {"tracks": 0.25, "masks": 0.5})
 
 
-def perfect(clip: Clip) -> Result:
+def perfect(clip: Clip) -> ClipResult:
     """Finds every square, by its brightness, within what JPEG changes."""
     grey = clip.frames[..., 0].astype(int)
     masks = [abs(grey - value) < 40 for value in (120, 220) if (abs(grey - value) < 40).any()]
@@ -78,7 +78,7 @@ def put_in_place_of_engines(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Let perfect() stand for the pipeline; returns the names of the clips it will have seen."""
     seen: list[str] = []
 
-    def segment(clip: Clip, _bundle: object, _settings: Settings) -> Result:
+    def segment(clip: Clip, _bundle: object, _settings: Settings) -> ClipResult:
         seen.append(clip.name)
         return perfect(clip)
 
