@@ -29,7 +29,7 @@ def read(path: Path) -> tuple[Bool, list[float], list[av.VideoFrame]]:
 
 
 @settings(max_examples=8)
-@given(label_maps(most=20))
+@given(label_maps())
 def test_alpha_is_the_mask(labels: Labels) -> None:
     result = made_result(labels)
     with tempfile.TemporaryDirectory() as out:

@@ -22,7 +22,7 @@ def near(movers: Bool, reach: int) -> Bool:
 
 
 @settings(max_examples=10)
-@given(label_maps(most=2), st.integers(0, 4))
+@given(label_maps(), st.integers(0, 4))
 def test_movers_are_black_for_colmap_and_white_for_slam(labels: Labels, dilate: int) -> None:
     with tempfile.TemporaryDirectory() as out:
         folder = made_result(labels).save(out, overlay=False, formats=("colmap", "binary"), dilate=dilate)
