@@ -29,7 +29,7 @@ def segment(
     A clip longer than ``settings.window`` is worked on in windows; object k has the identity k + 1, and each track
     is hidden outside its own window. settings: None takes the published constants with what the bundle states.
     Raises EngineError where an engine fails, InputError where so long a result does not fit in memory, which
-    ``stream`` gives piece by piece.
+    ``stream`` gives window by window.
     """
     settings = settings or Settings().override(bundle.settings)
     return joined(clip, stream(windows_of(clip, settings), bundle, settings, progress))

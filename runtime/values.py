@@ -190,7 +190,7 @@ class WindowResult:
     """What one window of an input adds: its frames that no window before had, and where each object is in them.
 
     clip: those frames; source_count is how many source frames were read by then. identities: (K,) int64 from 1
-    up, ascending, those of masks; an object keeps its own through all pieces. scores: (K,) float32, how probably the
+    up, ascending, those of masks; an object keeps its own through all windows. scores: (K,) float32, how probably the
     points inside each object move by themselves, 0 where there is none. states: (K, T) uint8 of State, what each
     object does on each frame, as far as this window tells. tracks, labels: of the whole window, whose first frame is
     number ``start`` of all frames kept. seconds: by stage. arrived: when the first of the frames was read, on

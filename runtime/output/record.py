@@ -1,4 +1,4 @@
-"""The facts of a result as they gather, piece by piece: small numbers only, whatever the length."""
+"""The facts of a result as they gather, window by window: small numbers only, whatever the length."""
 
 import json
 from array import array
@@ -33,17 +33,17 @@ class Record:
         """How many objects there are so far."""
         return len(self._objects)
 
-    def add_frames(self, piece: WindowResult) -> None:
-        """Take the frames, window and stage times of a piece, before its objects."""
-        self._clip = self._clip or piece.clip.part(slice(0))
-        self._frames.extend(piece.clip.source_index.tolist())
-        self._times.extend(piece.clip.times.tolist())
-        self.windows.append([piece.start, piece.start + piece.tracks.visible.shape[1]])
-        count = len(piece.clip.frames)
-        for identity, score, states in zip(piece.identities, piece.scores, piece.states, strict=True):
+    def add_frames(self, window: WindowResult) -> None:
+        """Take the frames and stage times of a window, before its objects."""
+        self._clip = self._clip or window.clip.part(slice(0))
+        self._frames.extend(window.clip.source_index.tolist())
+        self._times.extend(window.clip.times.tolist())
+        self.windows.append([window.start, window.start + window.tracks.visible.shape[1]])
+        count = len(window.clip.frames)
+        for identity, score, states in zip(window.identities, window.scores, window.states, strict=True):
             own = self._objects.setdefault(int(identity), _Object(self.frames - count))  # also one that is never seen
             own.add_window(self.frames - count, float(score), states)
-        for stage, spent in piece.seconds.items():
+        for stage, spent in window.seconds.items():
             self.seconds[stage] = self.seconds.get(stage, 0.0) + spent
 
     def add_object(self, identity: int, index: int, mask: Bool) -> None:

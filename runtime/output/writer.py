@@ -1,4 +1,4 @@
-"""Writing of a result, piece by piece: masks, overlay, tracks and facts of one input, all of it or nothing."""
+"""Writing of a result, window by window: masks, overlay, tracks and facts of one input, all of it or nothing."""
 
 import json
 import logging
@@ -78,17 +78,17 @@ class ResultWriter:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def add(self, piece: WindowResult) -> None:
+    def add(self, window: WindowResult) -> None:
         """Write what the next window adds."""
         begin = self.record.frames
-        self.record.add_frames(piece)
+        self.record.add_frames(window)
         if not begin:
-            self._begin_formats(piece.clip)
-        for index in range(len(piece.clip.frames)):
-            labels = source_labels(piece, index)
-            for identity in piece.identities:
+            self._begin_formats(window.clip)
+        for index in range(len(window.clip.frames)):
+            labels = source_labels(window, index)
+            for identity in window.identities:
                 self.record.add_object(int(identity), begin + index, labels == identity)
-            frame = MaskFrame(labels, begin + index, piece, index)
+            frame = MaskFrame(labels, begin + index, window, index)
             for own in self._formats.values():
                 own.add(frame)
             if self._page is not None:
@@ -96,10 +96,10 @@ class ResultWriter:
         if self._with_overlay:
             if self._overlay is None:
                 self._overlay = self._stack.enter_context(
-                    Overlay(self._folder / "overlay.mp4", piece.clip, self._playback)
+                    Overlay(self._folder / "overlay.mp4", window.clip, self._playback)
                 )
-            self._overlay.add(piece.clip, lambda t: labels_of(piece.masks.values[:, t], piece.identities))
-        self._write_tracks(piece)
+            self._overlay.add(window.clip, lambda t: labels_of(window.masks.values[:, t], window.identities))
+        self._write_tracks(window)
 
     def finish(self, about: dict[str, Any], source_frames: int) -> Path:
         """Write the facts and return the folder's name to be; source_frames: how many frames the source has."""
@@ -138,15 +138,15 @@ class ResultWriter:
             self._page = Page(target, self._playback)
             self._stack.callback(self._page.close)
 
-    def _write_tracks(self, piece: WindowResult) -> None:
+    def _write_tracks(self, window: WindowResult) -> None:
         number = len(self.record.windows) - 1
         arrays = {
-            "xy": piece.tracks.xy,
-            "visible": piece.tracks.visible,
-            "confidence": piece.tracks.confidence,
-            "probability": piece.labels.probability,
-            "dynamic": piece.labels.dynamic,
-            "query_frame": piece.tracks.query_frame,
+            "xy": window.tracks.xy,
+            "visible": window.tracks.visible,
+            "confidence": window.tracks.confidence,
+            "probability": window.labels.probability,
+            "dynamic": window.labels.dynamic,
+            "query_frame": window.tracks.query_frame,
         }
         for name, values in arrays.items():
             entry = f"{name}_{number}.npy" if number else f"{name}.npy"
@@ -175,11 +175,11 @@ def write_result(result: ClipResult, out: Path, about: dict[str, Any], overlay: 
     identities = np.arange(1, len(result.masks.values) + 1)
     scores = np.zeros(len(identities), np.float32)
     states = np.where(result.masks.values.any(axis=(2, 3)), State.STILL, State.LOST).astype(np.uint8)  # nobody asked
-    piece = WindowResult(
+    window = WindowResult(
         result.clip, identities, result.masks, scores, states, result.tracks, result.labels, 0, result.seconds, 0.0
     )
     with ResultWriter(out, result.clip.name, overlay) as writer:
-        writer.add(piece)
+        writer.add(window)
         return writer.finish(about, result.clip.source_count)
 
 
