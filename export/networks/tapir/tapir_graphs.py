@@ -49,13 +49,14 @@ class TrackHead(nn.Module):
         return last.xy, last.occlusion, last.expected_distance
 
 
-def _inputs(model: Tapir, frames: int, count: int) -> dict[str, Tensor]:
-    """Return random inputs of all three graphs by name."""
-    params = model.params
+def inputs_of(model: Tapir, frames: int, count: int) -> dict[str, Tensor]:
+    """Return random inputs of all three graphs by name, where the model is."""
+    params, place = model.params, next(model.parameters()).device
     random = torch.Generator().manual_seed(frames)
-    video = torch.rand(frames, 3, params.resolution, params.resolution, generator=random) * 2 - 1
+    video = (torch.rand(frames, 3, params.resolution, params.resolution, generator=random) * 2 - 1).to(place)
     points = torch.rand(count, 3, generator=random) * params.resolution
     points[:, 0] = torch.randint(frames, (count,), generator=random).float()
+    points = points.to(place)
     with torch.no_grad():
         low, high = model.features(video)
         query_low, query_high = model.queries(low, high, points)
@@ -72,7 +73,7 @@ def _inputs(model: Tapir, frames: int, count: int) -> dict[str, Tensor]:
 def graphs(model: Tapir) -> list[GraphSpec]:
     """Return track_features, track_queries and track_head with any number of frames and points."""
     frames, count = {0: "T"}, {0: "N"}
-    example, unseen = _inputs(model, 4, 3), _inputs(model, 5, 7)
+    example, unseen = inputs_of(model, 4, 3), inputs_of(model, 5, 7)
 
     def spec(name: str, module: nn.Module, dynamic: dict[str, dict[int, str]], outputs: tuple[str, ...]) -> GraphSpec:
         return GraphSpec(
