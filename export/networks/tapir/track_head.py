@@ -45,10 +45,12 @@ class CostVolume(nn.Module):
         x = F.pad(cost, (0, 0, 0, 0, 0, LANES - 1))[: groups * LANES].reshape(-1, LANES, height, width)
         assert self.hid1.bias is not None
         assert self.hid2.bias is not None
-        heat = self.hid2.bias
-        for c, (weight, bias) in enumerate(zip(self.hid1.weight, self.hid1.bias, strict=True)):
-            hidden = torch.relu(_side_by_side(x, weight, bias))
-            heat = heat + _side_by_side(hidden, self.hid2.weight[0, c : c + 1])
+        hidden = (
+            torch.relu(_side_by_side(x, *kernel)) for kernel in zip(self.hid1.weight, self.hid1.bias, strict=True)
+        )
+        heat = _side_by_side(next(hidden), self.hid2.weight[0, :1], self.hid2.bias)
+        for c, one in enumerate(hidden, 1):  # ONNX Runtime adds up equal shapes within a convolution
+            heat = heat + _side_by_side(one, self.hid2.weight[0, c : c + 1])
         return heat.flatten(0, 1)[:maps]
 
     def _deep(self, cost: Tensor) -> Tensor:
