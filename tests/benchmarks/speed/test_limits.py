@@ -2,7 +2,7 @@
 
 import pytest
 
-from samotion.benchmarks.limits import CARDS, Card, least, markdown
+from samotion.benchmarks.speed.limits import CARDS, Card, least, markdown
 from samotion.export.graph.operations import Work
 from samotion.export.presets import choose
 from samotion.export.workload import Step, masks

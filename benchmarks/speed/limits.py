@@ -1,4 +1,4 @@
-"""``python -m samotion.benchmarks.limits``: what the published networks compute a frame, and a GPU's least time."""
+"""``python -m samotion.benchmarks.speed.limits``: a frame's arithmetic, and the least time that takes on GPUs."""
 
 import argparse
 import dataclasses
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from samotion.export.graph.operations import Work
     from samotion.export.workload import Step
 
-PROGRAM = "samotion.benchmarks.limits"
+PROGRAM = "samotion.benchmarks.speed.limits"
 FRAME = 480, 854
 OBJECTS = 1, 3, 16
 DESCRIPTION = (
@@ -27,7 +27,7 @@ EPILOG = """\
 Arithmetic, not a measurement: no network runs, and no GPU is needed. It takes samotion[export].
 
 example:
-  python -m samotion.benchmarks.limits -o limits.json
+  python -m samotion.benchmarks.speed.limits -o limits.json
 
 Exit status: 0 done, 2 a file that cannot be written."""
 
