@@ -179,8 +179,8 @@ NANO = Preset(
         "motion_frames": 48,  # what it learnt from (export/training/motion/motion_augment.py)
         "against_camera": True,
         "skip_blank": True,
-        "dynamic_above": 0.6,
-        "dynamic_least": 0.4,
+        "dynamic_above": 0.8,
+        "dynamic_least": 0.5,
         "complete_within": 0.15,
         "prompt_step": 1,
         "clicks": 16,
