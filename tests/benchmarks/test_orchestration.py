@@ -125,6 +125,7 @@ def test_mean_iou_leaves_out_frames_in_which_both_are_absent() -> None:
     assert mean_iou(nothing, masks_of(a)) == 0
 
 
+@pytest.mark.slow
 def test_the_command_writes_ratio_and_iou(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "result.json"
     assert orchestration.main(["--quick", "--runs", "2", "-o", str(out)]) == 0

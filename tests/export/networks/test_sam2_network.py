@@ -80,9 +80,10 @@ def agrees(answer: Answer, golden: dict[str, np.ndarray]) -> None:
     assert relative_error(answer.memory[0, ::4, ::4, ::4].numpy(), golden["memory"]) < TOLERANCE
 
 
-@pytest.mark.parametrize(
-    "params", [TINY, replace(TINY, signed_pointers=False, absent_memory=False, mask_scale=1, click_radius=5.0)]
-)
+OTHER = replace(TINY, signed_pointers=False, absent_memory=False, mask_scale=1, click_radius=5.0)
+
+
+@pytest.mark.parametrize("params", [TINY, pytest.param(OTHER, marks=pytest.mark.slow)])
 def test_graphs_take_any_counts(params: Sam2Params, tmp_path: Path) -> None:
     model = filled(params)
     more = {
