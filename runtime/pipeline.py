@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from samotion.engines.bundle import Bundle
 from samotion.runtime.identity.join import joined
@@ -65,7 +66,9 @@ class Follower:
     def window(self, window: Window) -> WindowResult:
         """Return what ``window`` adds."""
         clip, shared = window.clip, window.shared
-        with self._progress.window(window.start, window.start + len(clip.frames)) as progress:
+        # Sums over several threads round otherwise than over one, and the masks must not depend on the cores.
+        single = threadpool_limits(1, "blas")
+        with single, self._progress.window(window.start, window.start + len(clip.frames)) as progress:
             stages = Stages(clip, self._bundle, self._settings, progress, self._arrays)
             known = self._known(stages)
             tracks, labels, depth = stages.motion()
