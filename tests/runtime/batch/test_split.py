@@ -156,12 +156,18 @@ def test_a_worker_that_dies_is_replaced_twice(
         assert os.listdir(tmp_path) == []
 
 
-def test_a_killed_run_leaves_no_workers_and_the_next_one_clears_up(video: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "samotion.runtime.cli", str(video), "-o", str(tmp_path), "--split", "2", *QUICK]
+def begun(video: Path, out: Path) -> "subprocess.Popen[bytes]":
+    """Return a run in two parts, of which a window is done and more are to come."""
+    command = [sys.executable, "-m", "samotion.runtime.cli", str(video), "-o", str(out), "--split", "2", *QUICK]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT / ".dev")}, start_new_session=True)
-    while not list(tmp_path.glob(".film.partial-work/*/*.npz")):
+    while not list(out.glob(".film.partial-work/*/*.npz")):
         time.sleep(0.05)
         assert process.poll() is None
+    return process
+
+
+def test_a_killed_run_leaves_no_workers_and_the_next_one_clears_up(video: Path, tmp_path: Path) -> None:
+    process = begun(video, tmp_path)
     process.kill()
     process.wait()
     while subprocess.run(["pgrep", "-s", str(process.pid)], stdout=subprocess.DEVNULL, check=False).returncode == 0:
@@ -171,11 +177,7 @@ def test_a_killed_run_leaves_no_workers_and_the_next_one_clears_up(video: Path, 
 
 
 def test_an_interrupted_run_leaves_nothing(video: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "samotion.runtime.cli", str(video), "-o", str(tmp_path), "--split", "2", *QUICK]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT / ".dev")}, start_new_session=True)
-    while not list(tmp_path.glob(".film.partial-work/*/*.npz")):
-        time.sleep(0.05)
-        assert process.poll() is None
+    process = begun(video, tmp_path)
     os.killpg(process.pid, signal.SIGINT)
     assert process.wait(60) == 130
     assert os.listdir(tmp_path) == []
