@@ -4,6 +4,7 @@ import io
 import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
 from typing import NoReturn
@@ -36,7 +37,11 @@ def run_program(main: Callable[[], int], name: str) -> NoReturn:
     except (SamotionError, ModuleNotFoundError) as error:
         print(f"{name}: error: {one_line(' '.join(str(explained(error)).split()))}", file=sys.stderr)
         status = FAILED
-    sys.exit(tell("", name) or status)
+    status = tell("", name) or status
+    if threading.active_count() > 1:
+        # A reader may still wait in FFmpeg for a stream's next frame; an interpreter that ends would crash in it.
+        os._exit(status)
+    sys.exit(status)
 
 
 def tell(line: str, name: str) -> int:
